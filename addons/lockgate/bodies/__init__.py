@@ -1,0 +1,1 @@
+"""Strict decoding of message bodies: one meaning, or an error. Pure."""

@@ -1,0 +1,1 @@
+"""The gateway's own credentials for targets: one kind a file, and where secrets come from."""

@@ -1,0 +1,87 @@
+"""The error tree. A subclass says when it is raised; evidence is kept as attributes; text never quotes a secret.
+
+    LockgateError
+    ├── Refused              a request must not go on: carries the refusal the agent gets
+    ├── TokenRejected        a presented token does not identify anyone
+    ├── KeysUnavailable      an issuer's keys cannot be had
+    ├── RulesInvalid         the rules directory has errors: all of them, each with its place
+    ├── BodyUnreadable       a body has no single meaning
+    ├── MaskingFailed        a document cannot be masked
+    ├── SecretUnavailable    a credential's secret cannot be had
+    ├── RecordingUnavailable the record cannot be made durable
+    └── SetupError           the gateway cannot start, or must not go on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockgate.refusals import Refusal
+
+
+class LockgateError(Exception):
+    """Every error of Lockgate's own."""
+
+
+class Refused(LockgateError):
+    """Raised by a stage when a request must not go on."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.status} {refusal.title}")
+        self.refusal = refusal
+
+
+class TokenRejected(LockgateError):
+    """Raised when a presented token identifies nobody. `reason` is a class such as `expired`, never token text."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeysUnavailable(LockgateError):
+    """Raised when an issuer's keys cannot be read, so that no token of it can be verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error in the rules: where (line and column from 1), what is wrong, what to write instead."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class RulesInvalid(LockgateError):
+    """Raised when a rules directory cannot be taken: `problems` has every error found, in order of place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class BodyUnreadable(LockgateError):
+    """Raised when a body cannot be decoded or parsed to exactly one meaning. Says why, quotes nothing of it."""
+
+
+class MaskingFailed(LockgateError):
+    """Raised when a document cannot be masked, so that it must not be delivered."""
+
+
+class SecretUnavailable(LockgateError):
+    """Raised when the secret behind a credential cannot be had. Names the source, never a value."""
+
+
+class RecordingUnavailable(LockgateError):
+    """Raised when an intent cannot be made durable, so that the request must not be sent."""
+
+
+class SetupError(LockgateError):
+    """Raised when the gateway cannot start or must not go on; its text is one clear line for the operator."""

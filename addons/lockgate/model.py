@@ -1,0 +1,155 @@
+"""The words of the domain: frozen values that pure code and stages pass to each other. Standard library only.
+
+What belongs here: plain data with a name from the field. What never does: behaviour that needs a clock, a file, a
+socket or mitmproxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, as a verified token says.
+
+    `expires_at` is the token's `exp`, in seconds since the epoch; `claims` are the verified claims.
+    """
+
+    issuer: str
+    subject: str
+    roles: tuple[str, ...]
+    expires_at: float
+    token_id: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class Verdict(StrEnum):
+    """What a rule says of an action, and what a decision comes to."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a request would do: a verb on a resource of a target. HTTP: the method and the canonical path."""
+
+    verb: str
+    target: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where a value would, when a body cannot be read: a rule that reads it is unevaluable (law 2)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFacts:
+    """What conditions may read of an HTTP request.
+
+    `query` and `headers` map a name (headers: lower case) to all its values, in order. `body` is the parsed JSON
+    document, `{}` where the request has no body, or `Unreadable`.
+    """
+
+    method: str
+    host: str
+    path: str
+    query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    body: Any | Unreadable = field(default_factory=dict)
+
+
+MaskKind = Literal["drop", "nullify", "redact", "replace", "keep_first", "keep_last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """One masked path: a JSONPath and what happens to each value it finds.
+
+    `argument` is the text of `replace` or the count of `keep_first` and `keep_last`. `rule` names where the mask
+    stands: `role/rule-id`.
+    """
+
+    path: str
+    kind: MaskKind
+    argument: str | int | None = None
+    rule: str = ""
+
+
+class Outcome(StrEnum):
+    """How one considered rule came out."""
+
+    MATCHED = "matched"
+    CONDITION_FALSE = "condition-false"
+    UNEVALUABLE = "unevaluable"
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One rule whose verb, target and resource fit an action, and how it came out.
+
+    `rule` is `role/rule-id`, `source` is `file:line`, `detail` says why a rule was unevaluable.
+    """
+
+    rule: str
+    source: str
+    verdict: Verdict
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy says of a request: the most restrictive verdict over its actions, with its reasons.
+
+    `rule` is the deciding rule (`role/rule-id`), None when nothing matched; `reason` is that rule's own text.
+    `masks` are those of every matching rule, the role's, the target's and the guardrails'.
+    """
+
+    verdict: Verdict
+    rule: str | None = None
+    reason: str | None = None
+    considered: tuple[Considered, ...] = ()
+    masks: tuple[Mask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Body sizes in bytes, as transferred and as decoded."""
+
+    request: int = 1024 * 1024
+    response: int = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something the gateway can reach: one origin, and the name of the credential it is given.
+
+    `connect` is where to dial instead of the origin's own host and port. `private` permits addresses in loopback,
+    link-local and private space.
+    """
+
+    name: str
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    credential: str | None = None
+    limits: Limits = Limits()
+    private: bool = False
+    connect: tuple[str, int] | None = None
+    pass_cookies: bool = False
+
+    @property
+    def authority(self) -> str:
+        """`host[:port]` as a Host header has it: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return host if self.port == default else f"{host}:{self.port}"

@@ -1,0 +1,1 @@
+"""Rules to decisions: schema, load, compile, authorize. Only `load` opens files."""

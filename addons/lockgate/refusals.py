@@ -1,0 +1,86 @@
+"""A refusal, and what it looks like on the wire: problem+json (RFC 9457). Knows HEAD. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+TITLES = {
+    400: "Unreadable request",
+    401: "Identity required",
+    403: "Denied",
+    404: "Not found",
+    405: "Method not allowed",
+    407: "Identity required",
+    409: "Approval pending",
+    413: "Too large",
+    415: "Encoding or type not accepted",
+    502: "Target fault",
+    503: "Gateway not ready",
+}
+REASONS = {
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    407: b"Proxy Authentication Required",
+    409: b"Conflict",
+    413: b"Content Too Large",
+    415: b"Unsupported Media Type",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+}
+CHALLENGE = b'Bearer realm="lockgate", Basic realm="lockgate"'
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request does not go on, in words an agent can act on. No internals, nothing the target said.
+
+    `rule` is `role/rule-id` where a rule decided. `close` asks that the client connection be closed afterwards.
+    """
+
+    status: int
+    detail: str
+    next_steps: str = ""
+    rule: str | None = None
+    request_id: str = ""
+    close: bool = False
+    sent_upstream: bool = False
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.status]
+
+    def with_request_id(self, request_id: str) -> Refusal:
+        return replace(self, request_id=request_id)
+
+    def body(self) -> bytes:
+        """The problem document, UTF-8 JSON, members without a value left out."""
+        members = {
+            "status": self.status,
+            "title": self.title,
+            "detail": self.detail,
+            "rule": self.rule,
+            "request_id": self.request_id,
+            "next_steps": self.next_steps,
+        }
+        return json.dumps({name: value for name, value in members.items() if value}).encode() + b"\n"
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Header fields of the refusal, framing included: they fit HEAD too, which has no body (RFC 9110, 9.3.2)."""
+        fields = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(self.body())).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        if self.status == 407:
+            fields.append((b"proxy-authenticate", CHALLENGE))
+        if self.status == 401:
+            fields.append((b"www-authenticate", CHALLENGE))
+        if self.sent_upstream:
+            fields.append((b"x-should-retry", b"false"))
+        if self.close:
+            fields.append((b"connection", b"close"))
+        return tuple(fields)
