@@ -6,6 +6,8 @@
     ├── KeysUnavailable      an issuer's keys cannot be had
     ├── RulesInvalid         the rules directory has errors: all of them, each with its place
     ├── BodyUnreadable       a body has no single meaning
+    │   ├── BodyTooLarge         its decoded size is above the limit
+    │   └── EncodingNotAccepted  its content encoding is not one we take
     ├── MaskingFailed        a document cannot be masked
     ├── SecretUnavailable    a credential's secret cannot be had
     ├── RecordingUnavailable the record cannot be made durable
@@ -69,6 +71,14 @@ class RulesInvalid(LockgateError):
 
 class BodyUnreadable(LockgateError):
     """Raised when a body cannot be decoded or parsed to exactly one meaning. Says why, quotes nothing of it."""
+
+
+class BodyTooLarge(BodyUnreadable):
+    """Raised when a body is larger than its limit once decoded."""
+
+
+class EncodingNotAccepted(BodyUnreadable):
+    """Raised when a body's content encoding is unknown, or more than one."""
 
 
 class MaskingFailed(LockgateError):

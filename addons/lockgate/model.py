@@ -9,7 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NoReturn, SupportsIndex
+
+
+class Sensitive:
+    """Base of whatever holds a secret: it prints itself redacted, and can be neither pickled nor copied.
+
+    `dataclasses.asdict`, which copies what it does not know, fails on it too. Two instances are never equal.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} redacted>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +169,61 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return host if self.port == default else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One issuer of agents' tokens, as `gateway.yaml` names it.
+
+    `roles` is a JSONPath over the verified claims; `alias` maps an issuer's names of roles to ours. `leeway` and
+    `max_ttl` (of `exp - iat`) are seconds. `dev` marks the local development issuer, honoured for loopback peers only;
+    its keys lie under `state`, so it has no `jwks_file`.
+    """
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    roles: str
+    jwks_file: Path | None = None
+    alias: Mapping[str, str] = field(default_factory=dict)
+    leeway: float = 30.0
+    max_ttl: float | None = None
+    dev: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret is kept, never the secret: an environment variable's name or a file's path."""
+
+    kind: Literal["env", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSpec:
+    """One entry of `credentials.yaml`: what kind of credential, where its secret is kept, which hosts may be given it.
+
+    `user` is the user name of `basic`; `field` is the name of the header or query parameter of `header` and `query`;
+    `prefix` stands before the secret in a `header`.
+    """
+
+    name: str
+    kind: Literal["bearer", "basic", "header", "query"]
+    hosts: tuple[str, ...]
+    source: SecretSource
+    user: str = ""
+    field: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes."""
+
+    issuers: tuple[Issuer, ...]
+    recordings_dir: str = "recordings"
+    recordings_max_body: int = 10 * 1024 * 1024
+    state: str = ".lockgate"

@@ -1,0 +1,192 @@
+"""Strict JSON (RFC 8259, I-JSON's demands of RFC 7493): one meaning for a document, or none.
+
+One mode for requests and responses. What parsers disagree about is refused: duplicate keys, `NaN`, lone surrogates, a
+BOM, another encoding, numbers past the range of a double, depth without end. `dumps` writes what `parse` read with
+the same numbers, digit for digit; only white space and the way strings are escaped become its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import chain
+from math import isinf
+from typing import Any, NoReturn
+
+from lockgate.errors import BodyUnreadable
+
+MAX_DEPTH = 128
+MAX_NUMBER = 1024  # characters
+
+SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class Float(float):
+    """A number that a double's shortest text does not give back: `1.10`, `1e2`, `500.00000000000000001`."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Float:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the double stands for the written number: `1.10` does, `500.00000000000000001` does not."""
+        return Decimal(self.text) == Decimal(float.__repr__(self))
+
+
+class NegativeZero(int):
+    """The integer `-0`: zero to whoever counts, `-0` to whoever reads on."""
+
+    __slots__ = ()
+    text = "-0"
+
+
+class Irregular(ValueError):
+    """Raised by the hooks of `parse`; carries what is wrong."""
+
+
+def parse(data: bytes) -> Any:
+    """The document in `data`: dict, list, str, int, float (or `Float`), bool, None.
+
+    Integers are exact, whatever their size. Raises BodyUnreadable; its text quotes nothing of the document.
+    """
+    try:
+        text = data.decode("utf-8")
+        document = json.loads(
+            text,
+            object_pairs_hook=unique,
+            parse_int=integer,
+            parse_float=number,
+            parse_constant=constant,
+        )
+        if SURROGATE_ESCAPE.search(text):
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8"
+    except UnicodeEncodeError:
+        problem = "a string has half a surrogate pair"
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except Irregular as error:
+        problem = str(error)
+    except RecursionError:
+        problem = f"it is nested more than {MAX_DEPTH} deep"
+    else:
+        require_depth(document)
+        return document
+    raise BodyUnreadable(f"the body is not strict JSON: {problem}")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Irregular("an object has the same key twice")
+    return members
+
+
+def integer(text: str) -> int:
+    require_length(text)
+    return NegativeZero() if text == "-0" else int(text)
+
+
+def number(text: str) -> float:
+    require_length(text)
+    value = float(text)
+    if isinf(value):
+        raise Irregular("a number is out of range")
+    return value if repr(value) == text else Float(text)
+
+
+def require_length(text: str) -> None:
+    if len(text) > MAX_NUMBER:
+        raise Irregular(f"a number has more than {MAX_NUMBER} characters")
+
+
+def constant(text: str) -> NoReturn:
+    raise Irregular(f"{text} is no JSON number")
+
+
+def require_depth(document: Any) -> None:
+    for depth, _ in enumerate(levels(document)):
+        if depth >= MAX_DEPTH:
+            raise BodyUnreadable(f"the body is not strict JSON: it is nested more than {MAX_DEPTH} deep")
+
+
+def levels(document: Any) -> Iterator[list[dict[str, Any] | list[Any]]]:
+    """The document's objects and arrays, level by level: a walk without recursion, fast on wide documents."""
+    level = containers([document])
+    while level:
+        yield level
+        level = containers(children(level))
+
+
+def containers(nodes: Iterable[Any]) -> list[dict[str, Any] | list[Any]]:
+    return [node for node in nodes if isinstance(node, (dict, list))]
+
+
+def children(level: Iterable[dict[str, Any] | list[Any]]) -> Iterator[Any]:
+    return chain.from_iterable(node.values() if isinstance(node, dict) else node for node in level)
+
+
+SCALARS = {str, int, float, bool, type(None)}
+PLAIN = SCALARS | {dict, list}
+
+encode_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def dumps(document: Any) -> bytes:
+    """`document` as compact UTF-8 JSON, numbers as they were written.
+
+    Takes what `parse` gives. Raises TypeError or ValueError for anything else (a NaN, a key that is not a string).
+    """
+    text = encode_plain(document) if is_plain(document) else render(document)
+    return text.encode("utf-8")
+
+
+def is_plain(document: Any) -> bool:
+    """Whether the standard encoder, many times faster, writes it as it was. It would write a `Float` as a double."""
+    if type(document) not in PLAIN:
+        return False
+    return all(
+        PLAIN.issuperset(map(type, children(level))) and all(has_text_keys(node) for node in level)
+        for level in levels(document)
+    )
+
+
+def render(node: Any) -> str:
+    if isinstance(node, (Float, NegativeZero)):
+        return node.text
+    if type(node) in SCALARS:
+        return encode_plain(node)
+    if isinstance(node, list):
+        return "[" + ",".join([render(value) for value in node]) + "]"
+    if isinstance(node, dict) and has_text_keys(node):
+        return "{" + ",".join([f"{encode_plain(key)}:{render(value)}" for key, value in node.items()]) + "}"
+    raise TypeError(f"a {type(node).__name__} has no JSON form here")
+
+
+def has_text_keys(node: dict[Any, Any] | list[Any]) -> bool:
+    return isinstance(node, list) or {str}.issuperset(map(type, node))
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether a Content-Type says JSON: `application/json` or a `+json` suffix (RFC 6839), as UTF-8.
+
+    The one parameter allowed is `charset=utf-8`, at most once: any other might change what the body means.
+    """
+    if content_type is None:
+        return False
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if not JSON_TYPE.fullmatch(media_type):
+        return False
+    return parameters in ([], [""]) or (len(parameters) == 1 and parameters[0] in UTF8_PARAMETERS)
+
+
+JSON_TYPE = re.compile(r"application/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json")
+UTF8_PARAMETERS = ("charset=utf-8", 'charset="utf-8"')

@@ -1,0 +1,169 @@
+"""One decided thing (Exchange), one client connection (Session), and the only way to get at them.
+
+State lives here and never on the flow: what is on a flow is shown in mitmweb and written to the dump. Each field is
+written by one stage only, named beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from weakref import WeakKeyDictionary
+
+from mitmproxy import connection, http
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from lockgate.credentials.credential import Credential
+from lockgate.identity.presented import Presented
+from lockgate.model import Action, Decision, HttpFacts, Principal, Target
+from lockgate.policy.generation import Generation
+from lockgate.refusals import Refusal
+
+IDENTITY_HEADERS = ("proxy-authorization", "authorization", "cookie")
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as decided and recorded: the door to the target sends this, plus the credential, and nothing else."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    headers: Fields
+    body: bytes
+
+    @classmethod
+    def of(cls, request: http.Request) -> Outgoing:
+        """What `request` would put on the wire now."""
+        return cls(
+            method=request.method,
+            scheme=request.scheme,
+            host=request.host,
+            port=request.port,
+            path=request.path,
+            headers=tuple(request.headers.fields),
+            body=request.raw_content or b"",
+        )
+
+    def contains(self, presented: Presented) -> bool:
+        """Whether the agent's token stands anywhere in it."""
+        head = b"\n".join(name + b":" + value for name, value in self.headers)
+        return any(presented.appears_in(part) for part in (self.path.encode(), head, self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response that may go to the agent: masked, or the gateway's own."""
+
+    status: int
+    reason: bytes
+    headers: Fields
+    body: bytes
+
+    @classmethod
+    def of(cls, response: http.Response) -> Answer:
+        """What `response` would put on the wire now."""
+        return cls(
+            status=response.status_code,
+            reason=response.data.reason,
+            headers=tuple(response.headers.fields),
+            body=response.raw_content or b"",
+        )
+
+    def response(self) -> http.Response:
+        """A fresh message that shares nothing with the flow's own."""
+        return http.Response(
+            http_version=b"HTTP/1.1",
+            status_code=self.status,
+            reason=self.reason,
+            headers=http.Headers(self.headers),
+            content=self.body,
+            trailers=None,
+            timestamp_start=0.0,
+            timestamp_end=0.0,
+        )
+
+
+@dataclass(slots=True)
+class Session:
+    """One client connection."""
+
+    principal: Principal | None = None  # Identify
+    presented: Presented | None = None  # Identify
+    tunnel: tuple[str, int] | None = None  # Identify: where the accepted CONNECT leads
+    dials: dict[tuple[str, int], Target] = field(default_factory=dict)  # the door: what may be connected to
+    vetted: dict[str, frozenset[str]] = field(default_factory=dict)  # reach: server connection id to vetted addresses
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response, from first sight to the record."""
+
+    id: str
+    session: Session
+    identity_values: tuple[str, ...] = field(repr=False)  # exchange(): what the agent presented, off the flow
+    started: float = field(default_factory=perf_counter)
+    generation: Generation | None = None  # Identify
+    principal: Principal | None = None  # Identify
+    presented: Presented | None = None  # Identify
+    form: str = ""  # the door: "absolute" or "origin", how the request named what it asks for
+    target: Target | None = None  # Read
+    closes: bool = False  # Read: the agent asked for its connection to be closed
+    actions: tuple[Action, ...] = ()  # Read
+    facts: HttpFacts | None = None  # Read
+    decision: Decision | None = None  # Decide
+    credential: Credential | None = field(default=None, repr=False)  # Inject
+    masked: bool = False  # Mask
+    masks: Mapping[str, int] = field(default_factory=dict)  # Mask: values masked, by path
+    scrubbed: int = 0  # Mask: echoes of the credential removed
+    upstream_status: int | None = None  # Mask
+    intended: bool = False  # Record: the intent is durable
+    finished: bool = False  # Record: the flow is on its way to the dump
+    on_sending: Callable[[], None] | None = None  # Record: the door calls it before the first byte
+    outgoing: Outgoing | None = None  # Seal
+    answer: Answer | None = None  # Seal
+    sent: bool = False  # the door to the target
+    own: bool = False  # Local: the gateway answers this itself
+    refusal: Refusal | None = None  # the guard
+    stage: str | None = None  # the guard: the stage that refused or failed
+    timings: dict[str, float] = field(default_factory=dict)  # the guard: milliseconds by stage
+
+
+_exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+_sessions: WeakKeyDictionary[connection.Client, Session] = WeakKeyDictionary()
+
+
+def session(client: connection.Client) -> Session:
+    """The session of a client connection, made at first sight."""
+    found = _sessions.get(client)
+    if found is None:
+        found = _sessions[client] = Session()
+    return found
+
+
+def exchange(flow: http.HTTPFlow) -> Exchange:
+    """The exchange of a flow. At first sight every identity header is taken off the flow, whatever state it is in."""
+    found = _exchanges.get(flow)
+    if found is None:
+        values = take_identity(flow)
+        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values)
+    return found
+
+
+def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
+    """Remove the agent's identity headers; return the values of the one that counts in the flow's proxy mode."""
+    headers = flow.request.headers
+    taken = {name: tuple(headers.get_all(name)) for name in IDENTITY_HEADERS}
+    for name in IDENTITY_HEADERS:
+        headers.pop(name, None)
+    return taken["authorization" if is_reverse(flow.client_conn) else "proxy-authorization"]
+
+
+def is_reverse(client: connection.Client) -> bool:
+    """Whether the client came to a reverse-mode listener, where identity is in `Authorization`."""
+    return isinstance(client.proxy_mode, ReverseMode)

@@ -1,0 +1,223 @@
+"""Tokens to principals: JSON Web Tokens (RFC 7519), verified as RFC 8725 asks.
+
+The rules say which algorithms and keys an issuer has; nothing in a token chooses them. The clock is the caller's.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from binascii import Error
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+
+from lockgate.bodies import json
+from lockgate.errors import BodyUnreadable, KeysUnavailable, SetupError, TokenRejected
+from lockgate.identity.dev import DevKeys, dev_issuer
+from lockgate.identity.jwks import ALGORITHMS, KeyFile, KeySet
+from lockgate.jsonpath import Query
+from lockgate.model import Issuer, Principal
+
+MAX_TOKEN = 16 * 1024  # characters
+MAX_CACHED = 10_000  # tokens
+
+# RFC 7515, 4.1: what a token may say of itself and still be taken. Nothing that brings or fetches a key (`jwk`, `jku`,
+# `x5c`, `x5u`), asks for something unknown (`crit`) or changes what is signed (`b64`).
+HEADER = frozenset({"alg", "kid", "typ", "cty", "x5t", "x5t#S256"})
+TYPES = frozenset({"jwt", "at+jwt"})  # RFC 7519, 5.1; RFC 9068, 2.1
+
+REASONS: Mapping[type[jwt.PyJWTError], str] = {
+    jwt.InvalidAudienceError: "wrong audience",
+    jwt.InvalidIssuerError: "unknown issuer",
+    jwt.MissingRequiredClaimError: "missing claim",
+    jwt.InvalidAlgorithmError: "algorithm not allowed",
+    jwt.InvalidSignatureError: "bad signature",
+}
+
+
+class Keys(Protocol):
+    """Where an issuer's keys come from. Raises KeysUnavailable."""
+
+    def keys(self) -> KeySet: ...
+
+
+class StrictJWT(jwt.PyJWT):
+    """PyJWT, with claims that have one meaning: no claim twice (RFC 7519, 4), no NaN."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        return members(decoded["payload"])
+
+
+class Trusted:
+    """One issuer, ready to verify with."""
+
+    def __init__(self, issuer: Issuer, state_dir: Path) -> None:
+        name = issuer.issuer
+        refused = sorted(set(issuer.algorithms) - ALGORITHMS)
+        if refused or not issuer.algorithms:
+            raise SetupError(f"issuer {name}: algorithms must be of {', '.join(sorted(ALGORITHMS))}, not {refused}")
+        try:
+            self.roles = Query(issuer.roles)
+        except ValueError as error:
+            raise SetupError(f"issuer {name}: roles: {error}") from error
+        if not issuer.dev and issuer.jwks_file is None:
+            raise SetupError(f"issuer {name}: has no keys; name a jwks_file")
+        self.config = issuer
+        self.source: Keys = DevKeys(state_dir) if issuer.jwks_file is None else KeyFile(issuer.jwks_file)
+
+
+class Verifier:
+    """Verifies tokens of the issuers a generation of the rules trusts. For one thread."""
+
+    def __init__(self, issuers: Sequence[Issuer], state_dir: Path) -> None:
+        """`state_dir` is where the development issuer keeps its key. Raises SetupError for what cannot be verified."""
+        self._trusted: dict[str, Trusted] = {}
+        self._cache: OrderedDict[tuple[bytes, str], Principal] = OrderedDict()
+        for entry in issuers:
+            issuer = dev_issuer(entry) if entry.dev else entry
+            if issuer.issuer in self._trusted:
+                raise SetupError(f"issuer {issuer.issuer}: stands twice in the rules")
+            self._trusted[issuer.issuer] = Trusted(issuer, state_dir)
+
+    def verify(self, token: str, now: float, peer_is_loopback: bool) -> Principal:
+        """Who `token` identifies at `now` (seconds since the epoch).
+
+        Cheap for a token seen before, so that it can be asked on every request: times, the peer and whether the
+        issuer still publishes the same keys are always looked at again.
+
+        Raises TokenRejected with a reason class, and KeysUnavailable where the issuer's keys cannot be had.
+        """
+        if len(token) > MAX_TOKEN:
+            raise TokenRejected("too long")
+        header, claims = unverified(token)
+        trusted = self._trusted.get(claims["iss"]) if isinstance(claims.get("iss"), str) else None
+        if trusted is None:
+            raise TokenRejected("unknown issuer" if "iss" in claims else "missing claim")
+        if trusted.config.dev and not peer_is_loopback:
+            raise TokenRejected("development token from another machine")
+        keys = trusted.source.keys()
+        entry = (sha256(token.encode("ascii")).digest(), keys.version)
+        principal = self._cache.get(entry)
+        if principal is None:
+            principal = identify(token, header, trusted, keys)
+        require_times(principal.claims, trusted.config, now)
+        self._remember(entry, principal)
+        return principal
+
+    def _remember(self, entry: tuple[bytes, str], principal: Principal) -> None:
+        self._cache[entry] = principal
+        self._cache.move_to_end(entry)
+        if len(self._cache) > MAX_CACHED:
+            self._cache.popitem(last=False)
+
+
+def identify(token: str, header: Mapping[str, Any], trusted: Trusted, keys: KeySet) -> Principal:
+    """The principal of a token whose signature, issuer, audience and subject hold. Its times are not looked at."""
+    issuer = trusted.config
+    algorithm = require_header(header, issuer)
+    key = keys.select(header.get("kid"), algorithm)
+    if key is None:
+        raise TokenRejected("unknown key")
+    try:
+        claims = StrictJWT().decode(
+            token,
+            key.public,
+            algorithms=[algorithm],
+            audience=issuer.audience,
+            issuer=issuer.issuer,
+            options={
+                "require": ["exp", "iss", "aud", "sub"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+    except jwt.PyJWTError as error:
+        reason = next((text for kind, text in REASONS.items() if isinstance(error, kind)), "malformed")
+        raise TokenRejected(reason) from None
+    if not claims["sub"]:
+        raise TokenRejected("missing claim")
+    return Principal(
+        issuer=issuer.issuer,
+        subject=claims["sub"],
+        roles=roles_of(claims, trusted),
+        expires_at=seconds(claims, "exp"),
+        token_id=claims.get("jti"),
+        claims=claims,
+    )
+
+
+def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A compact token's header and claims, strictly read and not to be trusted."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise TokenRejected("malformed")
+    header, claims, _ = parts
+    return members(decode_part(header)), members(decode_part(claims))
+
+
+def decode_part(part: str) -> bytes:
+    try:
+        return urlsafe_b64decode(part.encode("ascii") + b"=" * (-len(part) % 4))
+    except (UnicodeError, Error):
+        raise TokenRejected("malformed") from None
+
+
+def members(part: bytes) -> dict[str, Any]:
+    try:
+        document = json.parse(part)
+    except BodyUnreadable:
+        raise TokenRejected("malformed") from None
+    if not isinstance(document, dict):
+        raise TokenRejected("malformed")
+    return document
+
+
+def require_header(header: Mapping[str, Any], issuer: Issuer) -> str:
+    """The token's algorithm, once it is the issuer's own and the header asks for nothing else."""
+    if not header.keys() <= HEADER:
+        raise TokenRejected("header not accepted")
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
+        raise TokenRejected("algorithm not allowed")
+    if not isinstance(header.get("kid"), str | None):
+        raise TokenRejected("malformed")
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TYPES:
+        raise TokenRejected("type not accepted")
+    return algorithm
+
+
+def require_times(claims: Mapping[str, Any], issuer: Issuer, now: float) -> None:
+    expires = seconds(claims, "exp")
+    if now >= expires + issuer.leeway:
+        raise TokenRejected("expired")
+    for name in ("nbf", "iat"):
+        if name in claims and seconds(claims, name) > now + issuer.leeway:
+            raise TokenRejected("not yet valid")
+    if issuer.max_ttl is not None and expires - seconds(claims, "iat") > issuer.max_ttl:
+        raise TokenRejected("lifetime too long")
+
+
+def seconds(claims: Mapping[str, Any], name: str) -> float:
+    """A NumericDate (RFC 7519, 2): a number, nothing that could pass for one."""
+    if name not in claims:
+        raise TokenRejected("missing claim")
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > LATEST or not isfinite(value):
+        raise TokenRejected("malformed")
+    return float(value)
+
+
+LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z: what lies beyond is no date
+
+
+def roles_of(claims: Mapping[str, Any], trusted: Trusted) -> tuple[str, ...]:
+    """The strings at the issuer's roles path, by our names, each once, in the order they stand."""
+    found = [role for role in trusted.roles.find(claims) if isinstance(role, str)]
+    return tuple(dict.fromkeys(trusted.config.alias.get(role, role) for role in found))

@@ -1,0 +1,282 @@
+"""The doors: the one place where bytes go to a target, and the one where they go to the agent (law 1, law 4).
+
+A door demands proof and lets nothing else through: to the target only the frozen `Outgoing` that was decided and
+recorded, to the agent only the frozen `Answer` that was masked or is the gateway's own. Stages produce the proof; one
+that is forgotten, reordered or crashes therefore blocks. What is sent is a copy: the credential is never on the flow.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from typing import Any
+
+from mitmproxy import flow as mitmflow
+from mitmproxy import http
+from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpEvent,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from lockgate.exchange import Answer, Exchange, Outgoing, exchange, session
+from lockgate.model import Limits, Target, Verdict
+from lockgate.proxy import latch
+from lockgate.proxy.answers import protocol_refusal, refusal_response
+from lockgate.proxy.internals import GetHttpConnection, HttpStream, SendHttp
+from lockgate.refusals import Refusal
+
+Commands = Generator[commands.Command, Any, None]
+SHUT = "The gateway kept a door shut."
+CLIENT_GONE = "The agent broke off the request."
+
+log = logging.getLogger(__name__)
+
+
+class Shut(Exception):
+    """Raised inside a door when the proof is missing: nothing more of this stream passes."""
+
+
+class GatedStream(HttpStream):
+    """mitmproxy's HttpStream with a door at both ends."""
+
+    def __init__(self, context: Any, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self._received = {True: 0, False: 0}  # body bytes by "is it the request's"
+        self._answered = False
+        self._form = ""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        admitted, before = self._admit(event)
+        yield from before
+        yield from self._gated(super()._handle_event(admitted))
+
+    def passthrough(self, event: events.Event) -> Commands:
+        """A CONNECT tunnel's bytes: encrypted towards the agent, nothing towards a target but what inner doors pass."""
+        yield from self._gated(super().passthrough(event))
+
+    # What comes in
+
+    def _admit(self, event: events.Event) -> tuple[events.Event, tuple[commands.Command, ...]]:
+        """Take nothing at its word: bodies past the limit and interim responses become errors.
+
+        An interim response would be taken for the final one, and the final one for the next request's.
+        """
+        if isinstance(event, RequestHeaders):
+            self._form = "absolute" if event.request.host else "origin"
+        if isinstance(event, ResponseHeaders) and event.response.status_code < 200:
+            return self._target_fault(ErrorCode.GENERIC_SERVER_ERROR)
+        if isinstance(event, RequestData) and self._over(len(event.data), request=True):
+            return ResponseProtocolError(self.stream_id, SHUT, ErrorCode.REQUEST_TOO_LARGE), ()
+        if isinstance(event, ResponseData) and self._over(len(event.data), request=False):
+            return self._target_fault(ErrorCode.RESPONSE_TOO_LARGE)
+        return event, ()
+
+    def _target_fault(self, code: ErrorCode) -> tuple[events.Event, tuple[commands.Command, ...]]:
+        close = commands.CloseConnection(self.context.server)
+        return ResponseProtocolError(self.stream_id, SHUT, code), (close,)
+
+    def _over(self, size: int, *, request: bool) -> bool:
+        self._received[request] += size
+        target = exchange(self.flow).target
+        limits = target.limits if target else Limits()
+        return self._received[request] > (limits.request if request else limits.response)
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
+        """What broke off the stream, in fixed words: mitmproxy's quote the wire."""
+        found = exchange(self.flow)
+        if isinstance(event, ResponseProtocolError):
+            found.refusal = found.refusal or protocol_refusal(event.code, found)
+            event.message = found.refusal.detail
+        else:
+            event.message = CLIENT_GONE
+        yield from super().handle_protocol_error(event)
+
+    # What goes out
+
+    def _gated(self, base: Commands) -> Commands:
+        reply = None
+        while True:
+            try:
+                command = base.send(reply)
+            except StopIteration:
+                return
+            try:
+                passed = self._door(command)
+            except Exception as fault:
+                base.close()
+                yield from self._shut(fault)
+                return
+            reply = None
+            for one in passed:
+                reply = yield one
+
+    def _door(self, command: commands.Command) -> tuple[commands.Command, ...]:
+        if isinstance(command, SendHttp):
+            if command.connection == self.context.client:
+                return self._to_agent(command.event)
+            return self._to_target(command.event, command.connection)
+        if isinstance(command, GetHttpConnection):
+            return self._dial(command)
+        if isinstance(command, HttpRequestHeadersHook):
+            exchange(self.flow).form = self._form
+        return (command,)
+
+    def _dial(self, command: GetHttpConnection) -> tuple[commands.Command, ...]:
+        found = exchange(self.flow)
+        target = self._proven(found)
+        # The pool compares addresses, so the address to dial is set here and never changed later.
+        command.address = target.connect or (target.host, target.port)
+        found.session.dials[command.address] = target
+        return (command,)
+
+    def _to_target(self, event: HttpEvent, connection: Connection) -> tuple[commands.Command, ...]:
+        found = exchange(self.flow)
+        if isinstance(event, RequestHeaders):
+            if found.sent:
+                raise Shut("a request is sent once")
+            target = self._proven(found)
+            self._check_connection(found, target, connection)
+            outgoing = found.outgoing
+            assert outgoing is not None and found.on_sending is not None
+            request = _with_credential(outgoing, found)
+            found.on_sending()
+            found.sent = True
+            sends = [SendHttp(RequestHeaders(self.stream_id, request, not outgoing.body), connection)]
+            if outgoing.body:
+                sends.append(SendHttp(RequestData(self.stream_id, outgoing.body), connection))
+            return tuple(sends)
+        if isinstance(event, RequestData) and found.sent:
+            return ()  # the frozen body has gone with the head
+        if isinstance(event, RequestEndOfMessage) and found.sent:
+            return (SendHttp(event, connection),)
+        if isinstance(event, RequestProtocolError):
+            return (SendHttp(event, connection),)  # closes the connection to the target
+        raise Shut("only a frozen request goes to a target")
+
+    def _proven(self, found: Exchange) -> Target:
+        """The target of a request that was allowed, recorded, frozen and not touched since.
+
+        Raises:
+            Shut: any of these is missing.
+        """
+        if latch.closed():
+            raise Shut("the gateway is stopping")
+        if self.flow.is_replay or found.refusal or self.flow.response or not found.target or not found.principal:
+            raise Shut("not a live, identified request to a target")
+        if found.decision is None or found.decision.verdict is not Verdict.ALLOW:
+            raise Shut("not allowed")
+        if not found.intended or found.on_sending is None:
+            raise Shut("not recorded")
+        if found.principal.expires_at <= time.time():
+            raise Shut("the token has expired")
+        if found.outgoing is None or Outgoing.of(self.flow.request) != found.outgoing or self.flow.request.trailers:
+            raise Shut("not what was decided")
+        return found.target
+
+    def _check_connection(self, found: Exchange, target: Target, connection: Connection) -> None:
+        dialled = target.connect or (target.host, target.port)
+        if not isinstance(connection, Server) or connection.address != dialled or connection.via:
+            raise Shut("the connection leads elsewhere")
+        if connection.tls != (target.scheme == "https"):
+            raise Shut("the connection's encryption is not the target's")
+        if connection.tls and not (connection.tls_established and connection.sni == target.host):
+            raise Shut("the connection was verified for another name")
+        peer = connection.peername[0] if connection.peername else None
+        if peer not in found.session.vetted.get(connection.id, frozenset()):
+            raise Shut("the connection's address was not vetted")
+
+    def _to_agent(self, event: HttpEvent) -> tuple[commands.Command, ...]:
+        if isinstance(event, ResponseProtocolError):
+            return self._error_to_agent(event)
+        client = self.context.client
+        if self._is_tunnel():
+            return (SendHttp(event, client),)
+        if isinstance(event, ResponseHeaders):
+            if event.response.status_code == 100 and not event.response.headers and not self._answered:
+                return (SendHttp(event, client),)  # mitmproxy's own answer to Expect: 100-continue
+            answer = exchange(self.flow).answer
+            if answer is None or self.flow.response is None or Answer.of(self.flow.response) != answer:
+                raise Shut("the response is neither masked nor the gateway's own")
+            self._answered = True
+            sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), not answer.body), client)]
+            if answer.body:
+                sends.append(SendHttp(ResponseData(self.stream_id, answer.body), client))
+            return tuple(sends)
+        if isinstance(event, ResponseData) and self._answered:
+            return ()  # the frozen body has gone with the head
+        if isinstance(event, ResponseEndOfMessage) and self._answered:
+            return (SendHttp(event, client),)
+        raise Shut("only a frozen answer goes to the agent")
+
+    def _is_tunnel(self) -> bool:
+        """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""
+        response = self.flow.response
+        accepted = session(self.context.client).tunnel is not None and exchange(self.flow).refusal is None
+        return self.flow.request.method == "CONNECT" and accepted and response is not None and response.status_code == 200
+
+    # When a door stays shut, or the base reports an error
+
+    def _error_to_agent(self, event: ResponseProtocolError) -> tuple[commands.Command, ...]:
+        """Our own problem document, where nothing was answered yet, and the connection closed."""
+        client = self.context.client
+        close = SendHttp(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL), client)
+        if self._answered or self._is_tunnel():
+            return (close,)
+        self._answered = True
+        found = exchange(self.flow)
+        response = refusal_response(found.refusal or protocol_refusal(event.code, found), self.flow.request.method)
+        sends: list[commands.Command] = [SendHttp(ResponseHeaders(self.stream_id, response, not response.raw_content), client)]
+        if response.raw_content:
+            sends.append(SendHttp(ResponseData(self.stream_id, response.raw_content), client))
+        return (*sends, close)
+
+    def _shut(self, fault: Exception) -> Commands:
+        found = exchange(self.flow)
+        log.error("A door stayed shut: %s", fault if isinstance(fault, Shut) else type(fault).__name__)
+        if found.refusal is None:
+            status, detail = (502, "The answer cannot be passed on.") if found.sent else (503, "The gateway kept the request.")
+            found.refusal = Refusal(status, detail, "Tell the operator the request id.", None, found.id, True, found.sent)
+        self.flow.error = mitmflow.Error(SHUT)
+        if not found.finished:
+            yield HttpErrorHook(self.flow)
+        yield from self._error_to_agent(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL))
+        if found.sent:
+            yield commands.CloseConnection(self.flow.server_conn)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+
+def _with_credential(outgoing: Outgoing, found: Exchange) -> http.Request:
+    """The request as sent: a copy of what was decided, with the credential that only this copy carries."""
+    path, headers = outgoing.path, outgoing.headers
+    if found.credential is not None:
+        path, headers = found.credential.apply(path, headers)
+    return http.Request(
+        host=outgoing.host,
+        port=outgoing.port,
+        method=outgoing.method.encode(),
+        scheme=outgoing.scheme.encode(),
+        authority=b"",
+        path=path.encode(),
+        http_version=b"HTTP/1.1",
+        headers=http.Headers(headers),
+        content=outgoing.body,
+        trailers=None,
+        timestamp_start=time.time(),
+        timestamp_end=None,
+    )

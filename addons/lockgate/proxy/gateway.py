@@ -1,0 +1,104 @@
+"""The addon that mitmproxy loads: puts the guard, the doors, the lock and the sentinel in place, starts and stops
+what the stages work with. It is in the chain only for its life-cycle; requests go through the guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import addonmanager, ctx
+from mitmproxy.proxy import mode_specs
+
+from lockgate.errors import RulesInvalid, SetupError
+from lockgate.proxy import answers, lock, logs, reach, sentinel, web
+from lockgate.proxy.doors import GatedStream
+from lockgate.proxy.guard import Guard
+from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
+from lockgate.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Installs on `load`, checks and locks on the first `configure`, serves from `running` until `done`."""
+
+    name = "lockgate"
+
+    def __init__(self, runtime: Runtime, stages: Sequence[Any]) -> None:
+        self._runtime = runtime
+        self._guard = Guard(stages)
+        self._locked: dict[str, Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    def load(self, loader: addonmanager.Loader) -> None:
+        loader.add_option("lockgate_rules", str, "rules", "Directory of the rules.")
+        loader.add_option("lockgate_recordings", str, "", "Directory of the recordings, instead of the rules' own.")
+        loader.add_option("lockgate_state", str, "", "Directory of the gateway's state, instead of the rules' own.")
+        if not isinstance(ctx.master, (DumpMaster, WebMaster)):
+            sys.exit("lockgate: run it under mitmdump or mitmweb; the console can edit what was decided.")
+        http_layers.HttpStream = GatedStream  # type: ignore[misc]
+        reach.install()
+        answers.install()
+        logs.install()
+        # At the head, and not in the script's own tree: another addon's fault cannot skip it, unloading cannot remove it.
+        ctx.master.addons.chain.insert(0, self._guard)
+
+    def configure(self, updated: set[str]) -> None:
+        if self._locked is not None or "lockgate_rules" not in ctx.options:
+            return
+        self._locked = {}
+        try:
+            lock.check(ctx.options)
+            lock.pin(ctx.options)
+            self._runtime.start(
+                Path(ctx.options.lockgate_rules), ctx.options.lockgate_recordings, ctx.options.lockgate_state
+            )
+        except (SetupError, RulesInvalid) as error:
+            sys.exit("\n".join(f"lockgate: {line}" for line in str(error).splitlines()))
+        lock.lock(ctx.options)
+        self._locked = lock.snapshot(ctx.options)
+
+    async def running(self) -> None:
+        for script in ctx.master.addons.get("scriptloader").addons:
+            if script.reloadtask:
+                script.reloadtask.cancel()
+        web.reduce(ctx.master)
+        await self._listen_where_told()
+        script = Path(ctx.options.scripts[0]).expanduser()
+        self._watch = asyncio.create_task(sentinel.watch(script, self._wrong), name="lockgate sentinel")
+        generation = self._runtime.generation
+        log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
+
+    def done(self) -> None:
+        if not ctx.master.should_exit.is_set() and self._watch is not None:
+            sentinel.end("The gateway was unloaded while running.")
+        self._runtime.stop()
+
+    async def _listen_where_told(self) -> None:
+        """mitmproxy binds before scripts are loaded: to every interface, where no address was given."""
+        proxyserver = ctx.master.addons.get("proxyserver")
+        modes = [mode_specs.ProxyMode.parse(mode) for mode in ctx.options.mode]
+        if any(mode.custom_listen_host is None for mode in modes) and ctx.options.listen_host == "127.0.0.1":
+            if all(address[0] == "127.0.0.1" for address in proxyserver.listen_addrs()):
+                return
+            await proxyserver.servers.update([])
+            await proxyserver.servers.update(modes)
+
+    def _wrong(self) -> str | None:
+        """What is no longer as installed; None where all is."""
+        if not ctx.master.addons.chain or ctx.master.addons.chain[0] is not self._guard:
+            return "The guard is no longer at the head of the chain."
+        if http_layers.HttpStream is not GatedStream:
+            return "The doors were taken out."
+        if server.ConnectionHandler.open_connection.__module__ != reach.__name__:
+            return "The check on outgoing connections was taken out."
+        if lock.snapshot(ctx.options) != self._locked:
+            return "An option was changed past the lock."
+        if ctx.master.addons.get(self.name) is not self:
+            return "The gateway was unloaded while running."
+        return None

@@ -1,0 +1,64 @@
+"""The private and undocumented names of mitmproxy that Lockgate relies on, all of them, in one place.
+
+`tests/proxy/test_internals.py` keeps a digest of each one's source: when mitmproxy changes one, that test fails, and
+what stands on it is read again before the new version is taken.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import optmanager
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.next_layer import NextLayer
+from mitmproxy.addons.proxyserver import Proxyserver, Servers
+from mitmproxy.addons.script import Script, ScriptLoader
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.proxy import layer, server
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream, SendHttp, _base, _http1
+from mitmproxy.tools.dump import DumpMaster
+from mitmproxy.tools.web import app as web_app
+from mitmproxy.tools.web.master import WebMaster
+
+RELIED_ON = {
+    "AddonManager.trigger_event": AddonManager.trigger_event,
+    "AddonManager.invoke_addon": AddonManager.invoke_addon,
+    "AddonManager.register": AddonManager.register,
+    "ConnectionHandler.open_connection": server.ConnectionHandler.open_connection,
+    "ConnectionHandler.server_event": server.ConnectionHandler.server_event,
+    "GetHttpConnection": GetHttpConnection,
+    "Http1Client": _http1.Http1Client,
+    "Http1Server": _http1.Http1Server,
+    "Http1Connection": _http1.Http1Connection,
+    "HttpLayer": HttpLayer,
+    "HttpStream": HttpStream,
+    "Layer.handle_event": layer.Layer.handle_event,
+    "NextLayer (addon)": NextLayer,
+    "NextLayer (layer)": layer.NextLayer,
+    "OptManager": optmanager.OptManager,
+    "Proxyserver": Proxyserver,
+    "Script": Script,
+    "ScriptLoader": ScriptLoader,
+    "SendHttp": SendHttp,
+    "Servers": Servers,
+    "TlsConfig.tls_start_server": TlsConfig.tls_start_server,
+    "format_error": _base.format_error,
+    "make_error_response": _http1.make_error_response,
+    "web.AuthRequestHandler": web_app.AuthRequestHandler,
+    "web.RequestHandler": web_app.RequestHandler,
+}
+
+__all__ = [
+    "RELIED_ON",
+    "DumpMaster",
+    "GetHttpConnection",
+    "HttpLayer",
+    "HttpStream",
+    "SendHttp",
+    "WebMaster",
+    "http1",
+    "http_layers",
+    "server",
+    "web_app",
+]
+
+http1 = _http1

@@ -1,0 +1,178 @@
+"""What may be reached, and how: HTTP over TCP only, and only vetted addresses of a target the door asked for.
+
+Every connection to the outside passes `open_connection`, which refuses what no door has asked for (default deny, below
+the hooks). The addresses a name resolves to are vetted before dialling, the address that answered is checked before a
+byte is sent, and the door compares it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import ctx, tls
+from mitmproxy.connection import Client, Server
+from mitmproxy.proxy import commands, events, layer, layers, mode_specs, tunnel
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from lockgate.exchange import session
+from lockgate.model import Target
+from lockgate.proxy import latch
+from lockgate.proxy.internals import server as proxy_server
+
+TLS_HANDSHAKE = b"\x16"
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+REFUSED = "refused by the gateway"
+
+
+class Close(layer.Layer):
+    """Answers nothing and closes: what is put where a protocol is not accepted."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, (events.Start, events.DataReceived)):
+            yield commands.CloseConnection(self.context.client)
+
+
+class Reach:
+    """Which protocols are spoken, which addresses are dialled."""
+
+    def next_layer(self, next_layer: layer.NextLayer) -> None:
+        """Choose from TLS and HTTP/1 only. What is neither meets the HTTP parser, and so a readable 400."""
+        next_layer.layer = choose_layer(next_layer.context, next_layer.data_client())
+
+    async def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Resolve and vet before dialling; an unvetted address refuses the whole name."""
+        target = dialled_target(data.client, data.server)
+        if target is None or data.server.address is None:
+            data.server.error = REFUSED
+            return
+        host, port = data.server.address
+        addresses = await resolve(host, port)
+        if not addresses or not all(may_dial(address, port, target) for address in addresses):
+            data.server.error = REFUSED
+            return
+        session(data.client).vetted[data.server.id] = addresses
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        """The name may have resolved otherwise in between: an address that was not vetted gets no byte."""
+        vetted = session(data.client).vetted.get(data.server.id, frozenset())
+        if not data.server.peername or data.server.peername[0] not in vetted:
+            abort(data.client, data.server)
+
+    def tls_start_server(self, start: tls.TlsData) -> None:
+        """Verify the target's own name, whatever name the agent put into its handshake."""
+        client, server = start.context.client, start.conn
+        target = dialled_target(client, server) if isinstance(server, Server) else None
+        server.sni = target.host if target else None
+        server.alpn_offers = (b"http/1.1",)
+
+
+def choose_layer(context: Any, data: bytes) -> layer.Layer:
+    """The layer for what a client has begun to send, given the layers it came through.
+
+    Listeners are regular or reverse HTTP (the option lock sees to that), so a connection is: optional TLS, HTTP, and
+    after CONNECT once more TLS and HTTP.
+    """
+    client: Client = context.client
+    if client.transport_protocol != "tcp":
+        return Close(context)
+    is_tls = data[:1] == TLS_HANDSHAKE
+    stack = tunnel.LayerStack()
+    if len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.HttpProxy):
+        if is_tls:
+            stack /= layers.ClientTLSLayer(context)
+        stack /= layers.HttpLayer(context, HTTPMode.regular)
+    elif len(context.layers) == 1 and isinstance(client.proxy_mode, mode_specs.ReverseMode):
+        if client.proxy_mode.scheme == "https":
+            stack /= layers.ServerTLSLayer(context)
+        if is_tls:
+            stack /= layers.ClientTLSLayer(context)
+        stack /= layers.HttpLayer(context, HTTPMode.transparent)
+    elif is_tls and not isinstance(context.layers[-1], layers.ClientTLSLayer):
+        stack /= layers.ServerTLSLayer(context)
+        stack /= layers.ClientTLSLayer(context)
+    else:
+        stack /= layers.HttpLayer(context, HTTPMode.transparent)
+    return stack[0]
+
+
+def dialled_target(client: Client, server: Server) -> Target | None:
+    """The target for which a door asked for this connection; None when no door did."""
+    if server.address is None or server.via or server.transport_protocol != "tcp":
+        return None
+    target = session(client).dials.get((server.address[0], server.address[1]))
+    return target if target and server.tls == (target.scheme == "https") else None
+
+
+async def resolve(host: str, port: int) -> frozenset[str]:
+    """Every address of `host`; none where it does not resolve."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return frozenset()
+    return frozenset(str(address[4][0]) for address in found)
+
+
+def may_dial(address: str, port: int, target: Target) -> bool:
+    """Whether an address may be dialled for a target: public, or private where the target says so; never our own."""
+    ip = unwrap(ipaddress.ip_address(address))
+    if ip.is_unspecified or ip.is_multicast or ip == ipaddress.ip_address("255.255.255.255"):
+        return False
+    if port in own_ports() and is_own(str(ip)):
+        return False
+    if ip.is_global:
+        return True
+    return target.private and (ip.is_private or ip.is_link_local or ip.is_loopback)
+
+
+def unwrap(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address inside an IPv6 one that only carries it (mapped, NAT64, 6to4), else the address itself."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip.ipv4_mapped:
+        return ip.ipv4_mapped
+    if ip in NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.sixtofour or ip
+
+
+def own_ports() -> set[int]:
+    """The ports this gateway listens on."""
+    ports = {address[1] for address in ctx.master.addons.get("proxyserver").listen_addrs()}
+    if "web_port" in ctx.options:
+        ports.add(ctx.options.web_port)
+    return ports
+
+
+def is_own(address: str) -> bool:
+    """Whether this machine has the address: only then can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def abort(client: Client, server: Server) -> None:
+    """Cut a server connection at the socket, before anything is written to it."""
+    handler = ctx.master.addons.get("proxyserver").connections[client.id]
+    handler.transports[server].writer.transport.abort()
+
+
+def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_connection) -> None:
+    """Make every connection to the outside ask whether a door wanted it, hooks or no hooks."""
+
+    async def open_connection(self: Any, command: commands.OpenConnection) -> None:
+        if latch.closed() or dialled_target(self.client, command.connection) is None:
+            command.connection.error = REFUSED
+            await self.server_event(events.OpenConnectionCompleted(command, REFUSED))
+            return
+        await unguarded(self, command)
+
+    proxy_server.ConnectionHandler.open_connection = open_connection  # type: ignore[method-assign]

@@ -1,0 +1,151 @@
+"""Sensitive values out of the answer, before anyone has seen it: masked paths, echoes of the credential, cookies.
+
+The body is off the flow before the first await, so that nothing shows it meanwhile (law 4). What cannot be masked is
+not delivered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import lru_cache, partial
+
+from mitmproxy import http
+from mitmproxy.net.http import status_codes
+
+from lockgate.bodies import encodings
+from lockgate.bodies.json import dumps, is_json, parse
+from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
+from lockgate.exchange import Exchange, exchange
+from lockgate.masking import compile_masks
+from lockgate.model import Target
+from lockgate.refusals import Refusal
+
+LARGE = 256 * 1024  # bytes: from here on a body is worked on off the loop
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "transfer-encoding")
+# Alt-Svc leads the client around the gateway.
+NEVER = (*HOP_BY_HOP, "alt-svc", "proxy-authenticate", "proxy-authentication-info")
+CREDENTIALS = ("set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "authorization", "cookie")
+OF_THE_ORIGINAL = (
+    "etag",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "signature",
+    "signature-input",
+    "accept-ranges",
+    "content-encoding",
+)
+WITHHELD = {"title": "Target error", "detail": "The target's error body is withheld: it is not JSON, so it cannot be masked."}
+UNMASKABLE = Refusal(502, "The target's answer cannot be masked.", "Tell the operator the request id.")
+
+masker = lru_cache(maxsize=4096)(compile_masks)
+
+
+class Mask:
+    """Marks an answer as masked; without that mark it does not pass the door."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A part of a document cannot be masked: ask for the whole."""
+        decision = exchange(flow).decision
+        if decision and decision.masks:
+            for name in ("range", "if-range"):
+                flow.request.headers.pop(name, None)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        found, response = exchange(flow), flow.response
+        assert response is not None and found.target is not None
+        found.upstream_status = response.status_code
+        withheld = NEVER if found.target.credential is None else (*NEVER, *_credentials(found.target))
+        # Transfer-Encoding is still needed to read the body; it goes with the body's framing.
+        kept = [(name, value) for name, value in response.headers.fields if _name(name) not in withheld]
+        response.headers = http.Headers([_scrubbed_field(found, field) for field in kept])
+        response.reason = status_codes.RESPONSES.get(response.status_code, "")
+
+    async def response(self, flow: http.HTTPFlow) -> None:
+        found, response = exchange(flow), flow.response
+        assert response is not None
+        raw, response.raw_content, response.trailers = response.raw_content or b"", b"", None
+        work = partial(
+            _masked,
+            found,
+            raw,
+            ", ".join(response.headers.get_all("content-encoding")) or None,
+            response.headers.get("content-type"),
+            response.status_code,
+        )
+        try:
+            body = await asyncio.to_thread(work) if len(raw) > LARGE else work()
+        except (BodyUnreadable, MaskingFailed):
+            raise Refused(UNMASKABLE) from None
+        if body is None:
+            body = json.dumps({"status": response.status_code, **WITHHELD, "request_id": found.id}).encode()
+            response.headers["content-type"] = "application/problem+json"
+        changed = body != raw
+        response.raw_content = body
+        _reframe(flow, found, changed)
+        found.masked = True
+
+
+def _credentials(target: Target) -> tuple[str, ...]:
+    return tuple(name for name in CREDENTIALS if not (target.pass_cookies and name.startswith("set-cookie")))
+
+
+def _name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+def _scrubbed_field(found: Exchange, field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    if found.credential is None:
+        return field
+    name, in_name = found.credential.scrub(field[0])
+    value, in_value = found.credential.scrub(field[1])
+    found.scrubbed += in_name + in_value
+    return (b"x-redacted" if in_name else name), value
+
+
+def _masked(found: Exchange, raw: bytes, coding: str | None, content_type: str | None, status: int) -> bytes | None:
+    """The body to deliver; None for an error body that must be replaced.
+
+    Raises:
+        BodyUnreadable: it has no single meaning, so it is not known what it holds.
+        MaskingFailed: a mask applies to something that is not JSON, or fails.
+    """
+    masks = found.decision.masks if found.decision else ()
+    if not raw or (not masks and found.credential is None):
+        return raw
+    assert found.target is not None
+    try:
+        body = encodings.decode(raw, coding, found.target.limits.response)
+        if masks:
+            if not is_json(content_type) or status == 206:
+                raise MaskingFailed("not a whole JSON document")
+            document, found.masks = masker(masks).apply(parse(body))
+            body = dumps(document)
+    except (BodyUnreadable, MaskingFailed):
+        if status >= 400 and masks:
+            return None
+        raise
+    if found.credential is not None:
+        body, count = found.credential.scrub(body)
+        found.scrubbed += count
+    return body
+
+
+def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
+    """Header fields that say something of the body say it of the delivered one."""
+    response = flow.response
+    assert response is not None
+    headers = response.headers
+    headers.pop("transfer-encoding", None)
+    bodyless = flow.request.method == "HEAD" or response.status_code in (204, 304)
+    if changed or (found.decision and found.decision.masks):
+        for name in OF_THE_ORIGINAL:
+            headers.pop(name, None)
+        if bodyless:
+            headers.pop("content-length", None)
+    if not bodyless:
+        headers["content-length"] = str(len(response.raw_content or b""))
+    if found.closes:
+        headers["connection"] = "close"

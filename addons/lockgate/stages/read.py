@@ -1,0 +1,172 @@
+"""What is asked: one target, its actions and facts, and the request brought to the one form that will be sent.
+
+Whatever could mean one thing here and another at the target is refused; what is only between two hops is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from urllib.parse import unquote_plus
+
+from mitmproxy import http
+
+from lockgate.actions.http import read
+from lockgate.bodies import encodings
+from lockgate.bodies.json import is_json, parse
+from lockgate.errors import BodyUnreadable, Refused, RequestUnreadable
+from lockgate.exchange import Exchange, exchange, is_reverse
+from lockgate.model import CredentialSpec, Target, Unreadable
+from lockgate.refusals import Refusal
+
+LARGE = 256 * 1024  # bytes: from here on a body is decoded and parsed off the loop
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "expect")
+MAY_CONNECTION = frozenset({"close", "keep-alive", "te", ""})
+# Who asked, by which way, for what: the target would take the agent's word for it.
+FORWARDING = re.compile(r"(x-forwarded(-.*)?|forwarded|x-real-ip|x-original-url|x-rewrite-url|via)$", re.IGNORECASE)
+OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
+BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+LENGTH_AND_CODING = ("content-length", "transfer-encoding", "content-encoding")
+
+
+class Read:
+    """Refuses by the head first, then reads the body."""
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        _check_head(flow, found)
+        found.target = target = _target(flow, found)
+        length = flow.request.headers.get("content-length")
+        if length and length.isdecimal() and int(length) > target.limits.request:
+            raise Refused(_too_large(target))
+        _strip(flow, found, target)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        target, request = found.target, flow.request
+        assert target is not None and found.generation is not None and found.principal is not None
+        if request.trailers:
+            raise _unreadable("it has trailers")
+        body = await _decoded(request, target)
+        reads_body = found.generation.policy.reads_body(found.principal.roles, target.name, request.method)
+        document = await _document(request, body) if reads_body else {}
+        headers = [(name.lower(), value) for name, value in request.headers.items(multi=True)]
+        try:
+            found.actions, found.facts, path = read(request.method, target, request.path, headers, document)
+        except RequestUnreadable as unreadable:
+            raise _unreadable(unreadable.reason) from None
+        for name in (*LENGTH_AND_CODING, "expect"):
+            request.headers.pop(name, None)
+        request.raw_content = body
+        if body or request.method in ("POST", "PUT", "PATCH"):
+            request.headers["content-length"] = str(len(body))
+        request.path = path
+        request.http_version = "HTTP/1.1"
+
+
+def _check_head(flow: http.HTTPFlow, found: Exchange) -> None:
+    request = flow.request
+    headers = request.headers
+    if request.http_version not in ("HTTP/1.0", "HTTP/1.1"):
+        raise _unreadable("it is not HTTP/1.1")
+    if found.form != ("origin" if found.session.tunnel or is_reverse(flow.client_conn) else "absolute"):
+        raise _unreadable("its target form does not fit: absolute to the proxy, origin inside a tunnel")
+    if any(BAD_VALUE.search(value) for _, value in headers.fields):
+        raise _unreadable("a header value has a control character or is folded")
+    if "upgrade" in headers or "http2-settings" in headers:
+        raise Refused(Refusal(403, "Upgrades (WebSocket, h2c) are not accepted.", "Use plain HTTP requests."))
+    tokens = {token.strip().lower() for value in headers.get_all("connection") for token in value.split(",")}
+    if not tokens <= MAY_CONNECTION:
+        raise _unreadable("its Connection header names other headers")
+    if "transfer-encoding" in headers and headers["transfer-encoding"].strip().lower() != "chunked":
+        raise _unreadable("its Transfer-Encoding is not chunked")
+    if any(name in headers for name in OVERRIDES):
+        raise _unreadable("it overrides its method in a header")
+    found.closes = "close" in tokens
+
+
+def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
+    request, session = flow.request, found.session
+    host = request.host.lower()
+    if session.tunnel is not None:
+        if request.scheme != "https":
+            raise Refused(Refusal(403, "A tunnel must carry TLS.", "Use https through the tunnel, or plain http to the proxy."))
+        sni = flow.client_conn.sni
+        if (sni or "").lower() != ("" if _is_ip(host) else host):
+            raise _unreadable("the TLS server name is not the host of its CONNECT")
+    assert found.generation is not None
+    target = found.generation.target_for(request.scheme, host, request.port)
+    if target is None:
+        where = f"{request.scheme}://{host[:255]}:{request.port}"
+        raise Refused(Refusal(403, f"No target is named for {where}.", "Ask the operator to add it to targets.yaml."))
+    hosts = request.headers.get_all("host")
+    accepted = {target.authority, f"{target.authority}:{target.port}"}
+    if not is_reverse(flow.client_conn) and not (len(hosts) == 1 and hosts[0].lower() in accepted):
+        raise _unreadable("its Host header is not its destination")
+    request.host = target.host
+    request.headers["host"] = target.authority
+    return target
+
+
+def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
+    """What is between two hops, what speaks for the agent, and what stands where the credential will."""
+    headers = flow.request.headers
+    for name in {name.lower() for name in headers if name.lower() in HOP_BY_HOP or FORWARDING.match(name)} - {"expect"}:
+        headers.pop(name, None)
+    if target.credential is None or found.generation is None:
+        return
+    spec = found.generation.credentials[target.credential]
+    if spec.kind == "header":
+        headers.pop(spec.field, None)
+    if spec.kind == "query":
+        flow.request.path = without_parameter(flow.request.path, spec)
+
+
+def without_parameter(path: str, spec: CredentialSpec) -> str:
+    """`path` without the query parameter that the credential will fill."""
+    base, mark, query = path.partition("?")
+    kept = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]).lower() != spec.field.lower()]
+    return base + mark + "&".join(kept) if kept else base
+
+
+async def _decoded(request: http.Request, target: Target) -> bytes:
+    """The body without its content coding, which is how it is sent on."""
+    raw = request.raw_content or b""
+    codings = request.headers.get_all("content-encoding")
+    coding = ", ".join(codings) or None
+    try:
+        if len(raw) > LARGE:
+            return await asyncio.to_thread(encodings.decode, raw, coding, target.limits.request)
+        return encodings.decode(raw, coding, target.limits.request)
+    except BodyUnreadable as unreadable:
+        raise Refused(Refusal(415, f"The body cannot be decoded: {unreadable}.", "Send it without Content-Encoding.")) from None
+
+
+async def _document(request: http.Request, body: bytes) -> object:
+    """The JSON document that rules read; `{}` for no body."""
+    if not body:
+        return {}
+    kinds = request.headers.get_all("content-type")
+    if len(kinds) != 1 or not is_json(kinds[0]):
+        return Unreadable("the body is not declared as JSON")
+    try:
+        return await asyncio.to_thread(parse, body) if len(body) > LARGE else parse(body)
+    except BodyUnreadable as unreadable:
+        return Unreadable(str(unreadable))
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _unreadable(what: str) -> Refused:
+    return Refused(Refusal(400, f"The request cannot be read in one way only: {what}.", "Send it plainly.", close=True))
+
+
+def _too_large(target: Target) -> Refusal:
+    return Refusal(413, f"The body is larger than the {target.limits.request} bytes the target takes.", "Send less.", close=True)

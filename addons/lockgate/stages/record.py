@@ -1,0 +1,133 @@
+"""What is kept: the intent, durable before the request is sent; the whole flow when it is over, refused ones too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from mitmproxy import http
+
+from lockgate.errors import RecordingUnavailable, Refused
+from lockgate.exchange import Exchange, exchange
+from lockgate.model import Decision, Principal
+from lockgate.recordings.dump import flow_state
+from lockgate.refusals import Refusal
+from lockgate.runtime import Runtime
+
+UNWRITABLE = Refusal(503, "The record cannot be written.", "Tell the operator; nothing was sent.")
+MARKS = {"allow": ":white_check_mark:", "deny": ":no_entry:", "hold": ":raised_hand:", "fault": ":warning:"}
+
+
+class Record:
+    """Hands scrubbed copies to the recorder; the flow itself only gets a marker and a comment for mitmweb."""
+
+    sees_refusals = True
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        if exchange(flow).refusal:
+            self._finish(flow, "done")
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if found.refusal or found.own:
+            return
+        _annotate(flow, found)
+        try:
+            await self._runtime.recorder.intent(flow.id, self._state(flow, found))
+        except RecordingUnavailable:
+            raise Refused(UNWRITABLE) from None
+        found.intended = True
+        found.on_sending = partial(self._runtime.recorder.sending, flow.id)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        self._finish(flow, "failed" if found.sent or not found.intended else "not-sent")
+
+    def _finish(self, flow: http.HTTPFlow, outcome: str) -> None:
+        found = exchange(flow)
+        if found.finished:
+            return
+        _annotate(flow, found)
+        self._runtime.recorder.finish(flow.id, self._state(flow, found), outcome)
+        found.finished = True
+
+    def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
+        state = flow_state(flow, projection(flow, found))
+        if not (found.masked or found.refusal or found.own):
+            state["response"] = None  # it has not been masked
+        return state
+
+
+def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
+    """What a record says of an exchange beside the messages: plain values, the same fields for every outcome."""
+    spec = None
+    if found.credential is not None and found.target and found.generation:
+        spec = found.generation.credentials[found.target.credential or ""]
+    return {
+        "version": 1,
+        "request_id": found.id,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "principal": _principal(found.principal or found.session.principal),
+        "client": "{}:{}".format(*flow.client_conn.peername[:2]),
+        "target": found.target.name if found.target else None,
+        "actions": [[action.verb, action.target, action.resource] for action in found.actions],
+        "decision": _decision(found.decision),
+        "generation": found.generation.id if found.generation else "",
+        "masks": dict(found.masks),
+        "scrubbed": found.scrubbed,
+        "injected": [spec.name] if spec else [],
+        "refusal": {"status": found.refusal.status, "detail": found.refusal.detail} if found.refusal else None,
+        "stage": found.stage,
+        "sent": found.sent,
+        "upstream_status": found.upstream_status,
+        "timings": {stage: round(milliseconds, 3) for stage, milliseconds in found.timings.items()},
+    }
+
+
+def _principal(principal: Principal | None) -> dict[str, Any] | None:
+    if principal is None:
+        return None
+    return {
+        "issuer": principal.issuer,
+        "subject": principal.subject,
+        "roles": list(principal.roles),
+        "token_id": principal.token_id,
+    }
+
+
+def _decision(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "verdict": str(decision.verdict),
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "considered": [
+            {
+                "rule": one.rule,
+                "source": one.source,
+                "verdict": str(one.verdict),
+                "outcome": str(one.outcome),
+                "detail": one.detail,
+            }
+            for one in decision.considered
+        ],
+    }
+
+
+def _annotate(flow: http.HTTPFlow, found: Exchange) -> None:
+    """What mitmweb shows beside the flow."""
+    verdict = str(found.decision.verdict) if found.decision else "deny"
+    if found.refusal and found.refusal.status not in (401, 403, 407):
+        verdict = "fault"
+    flow.marked = MARKS[verdict]
+    parts = [verdict, (found.decision.rule if found.decision else None), found.refusal.detail if found.refusal else None]
+    flow.comment = ": ".join(part for part in parts if part)

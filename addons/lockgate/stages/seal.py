@@ -1,0 +1,45 @@
+"""Freezes what may pass the doors: the request as decided and recorded, the answer as masked."""
+
+from __future__ import annotations
+
+import time
+
+from mitmproxy import http
+
+from lockgate.errors import Refused
+from lockgate.exchange import Answer, Outgoing, exchange
+from lockgate.refusals import Refusal
+
+TOKEN_INSIDE = Refusal(403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs.")
+NOT_MASKED = Refusal(502, "The answer was not masked.", "Tell the operator the request id.")
+EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token.")
+
+
+class Seal:
+    """Last in the chain, so that nothing it freezes is touched again."""
+
+    sees_refusals = True
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if found.refusal or found.own:
+            return
+        assert found.principal is not None and found.presented is not None
+        if found.principal.expires_at <= time.time():
+            raise Refused(EXPIRED)
+        outgoing = Outgoing.of(flow.request)
+        if outgoing.contains(found.presented):
+            raise Refused(TOKEN_INSIDE)
+        found.outgoing = outgoing
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if not (found.masked or found.refusal or found.own):
+            raise Refused(NOT_MASKED)
+        assert flow.response is not None
+        found.answer = Answer.of(flow.response)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if found.refusal and flow.response is not None:
+            found.answer = Answer.of(flow.response)
