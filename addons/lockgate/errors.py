@@ -1,17 +1,19 @@
 """The error tree. A subclass says when it is raised; evidence is kept as attributes; text never quotes a secret.
 
-    LockgateError
-    ├── Refused              a request must not go on: carries the refusal the agent gets
-    ├── TokenRejected        a presented token does not identify anyone
-    ├── KeysUnavailable      an issuer's keys cannot be had
-    ├── RulesInvalid         the rules directory has errors: all of them, each with its place
-    ├── BodyUnreadable       a body has no single meaning
-    │   ├── BodyTooLarge         its decoded size is above the limit
-    │   └── EncodingNotAccepted  its content encoding is not one we take
-    ├── MaskingFailed        a document cannot be masked
-    ├── SecretUnavailable    a credential's secret cannot be had
-    ├── RecordingUnavailable the record cannot be made durable
-    └── SetupError           the gateway cannot start, or must not go on
+LockgateError
+├── Refused              a request must not go on: carries the refusal the agent gets
+├── TokenRejected        a presented token does not identify anyone
+├── KeysUnavailable      an issuer's keys cannot be had
+├── RulesInvalid         the rules directory has errors: all of them, each with its place
+├── Unevaluable          a condition has no certain answer
+├── RequestUnreadable    a request's head has no single meaning
+├── BodyUnreadable       a body has no single meaning
+│   ├── BodyTooLarge         its decoded size is above the limit
+│   └── EncodingNotAccepted  its content encoding is not one we take
+├── MaskingFailed        a document cannot be masked
+├── SecretUnavailable    a credential's secret cannot be had
+├── RecordingUnavailable the record cannot be made durable
+└── SetupError           the gateway cannot start, or must not go on
 """
 
 from __future__ import annotations
@@ -67,6 +69,18 @@ class RulesInvalid(LockgateError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class Unevaluable(LockgateError):
+    """Raised when a condition has no certain answer (law 2). Names what it read, never a value."""
+
+
+class RequestUnreadable(LockgateError):
+    """Raised when a request's method, path, query or headers have no single meaning. `reason` quotes no value."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class BodyUnreadable(LockgateError):

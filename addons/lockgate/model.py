@@ -32,7 +32,8 @@ class Sensitive:
 class Principal:
     """Who is calling, as a verified token says.
 
-    `expires_at` is the token's `exp`, in seconds since the epoch; `claims` are the verified claims.
+    `expires_at` is when the token is no longer honoured: its `exp` and the issuer's leeway, in seconds since the epoch.
+    `claims` are the verified claims.
     """
 
     issuer: str
@@ -49,6 +50,11 @@ class Verdict(StrEnum):
     ALLOW = "allow"
     HOLD = "hold"
     DENY = "deny"
+
+
+# The verbs of HTTP that rules may name and requests may have: what `any` means. TRACE and CONNECT never get through.
+# WebDAV's are left out: COPY and MOVE name a second resource, which a rule would not see.
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockgate import __version__
 from lockgate.errors import SetupError
 from lockgate.identity.jwt import Verifier
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
+from lockgate.recordings.generations import keep
 from lockgate.recordings.recorder import Recorder
 
 
@@ -32,16 +33,21 @@ class Runtime:
         state_dir = Path(state or gateway.state)
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
-            os.chmod(state_dir, 0o700)
+            state_dir.chmod(0o700)
         except OSError as error:
             raise SetupError(f"The state directory {state_dir} cannot be used: {error.strerror}.") from error
         self.verifier = Verifier(gateway.issuers, state_dir)
-        self.recorder = Recorder(Path(recordings or gateway.recordings_dir), max_body=gateway.recordings_max_body)
-        self.recorder.start()
-        self.recorder.keep_generation(self.generation.id, self.generation.files)
+        directory = Path(recordings or gateway.recordings_dir)
+        self.recorder = Recorder(directory)
+        self.recorder.start({"version": __version__, "generation": self.generation.id})
+        keep(directory, self.generation.id, self.generation.files)
 
     def stop(self) -> None:
-        """Write what is still to be written, and let go of the recordings."""
+        """Write what is still to be written, and let go of the recordings.
+
+        Raises:
+            RecordingUnavailable: records were lost.
+        """
         if hasattr(self, "recorder"):
             self.recorder.close()
 

@@ -75,8 +75,6 @@ def html_escaped(text: str) -> set[str]:
     for apostrophe in ("&#x27;", "&#39;", "&apos;"):
         forms.add(named.replace("'", apostrophe))
     for reference in ("&#{:d};", "&#x{:x};", "&#x{:X};"):
-        forms.add(HTML_ESCAPED.sub(lambda match, form=reference: form.format(ord(match[0])), text))
-        for apostrophe in ("'", '"'):
-            forms.add(minimal.replace(apostrophe, reference.format(ord(apostrophe))))
-    forms.add(named.replace("'", "&#39;").replace("&quot;", "&#34;"))  # Go
+        forms.add("".join(reference.format(ord(c)) if HTML_ESCAPED.match(c) else c for c in text))
+    forms.add(named.replace("'", "&#39;").replace("&quot;", "&#34;"))
     return forms

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import zstandard
 
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted
 
 ZSTD_WINDOW = 8 * 1024 * 1024  # bytes: RFC 9659 lets a sender use no more
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # of a frame with content; others are skippable, and decode to nothing
 
 GZIP_WBITS = 16 + zlib.MAX_WBITS
 ZLIB_WBITS = zlib.MAX_WBITS
@@ -97,6 +98,8 @@ def br(body: bytes, limit: int) -> bytes:
 
 def zstd(body: bytes, limit: int) -> bytes:
     """Zstandard (RFC 8878). Read twice: only the reader bounds its output, only the other sees where the frame ends."""
+    if body[:4] != ZSTD_MAGIC:
+        raise damaged("zstd")
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     try:
         if len(decompressor.stream_reader(body, read_across_frames=False).read(limit + 1)) > limit:

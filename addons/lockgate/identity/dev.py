@@ -64,7 +64,7 @@ class DevKeys:
         """The key as the file has it now. Raises KeysUnavailable."""
         try:
             if self._keys is None or stamp(self.path.stat()) != self._stamp:
-                self._keys = None
+                self._keys, self._stamp = None, None
                 private, self._stamp = read_key(self.path)
                 kid = key_id(private.public_key())
                 self._keys = KeySet((Key(private.public_key(), kid, ALGORITHM),), kid)

@@ -115,7 +115,8 @@ def parse_key(member: Any, name: str) -> Key | None:
         raise KeysUnavailable(f"{name}: holds a secret key; publish the public keys only")
     loader = LOADER.get(str(member.get("kty")))
     kid, algorithm = member.get("kid"), member.get("alg")
-    if loader is None or not for_verifying(member) or not all(isinstance(text, str | None) for text in (kid, algorithm)):
+    named = isinstance(kid, str | None) and isinstance(algorithm, str | None)
+    if loader is None or not named or not for_verifying(member):
         return None
     try:
         public = PyJWK(member, loader).key

@@ -9,22 +9,23 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
 import jwt
 
 from lockgate.bodies import json
-from lockgate.errors import BodyUnreadable, KeysUnavailable, SetupError, TokenRejected
+from lockgate.errors import BodyUnreadable, SetupError, TokenRejected
 from lockgate.identity.dev import DevKeys, dev_issuer
 from lockgate.identity.jwks import ALGORITHMS, KeyFile, KeySet
-from lockgate.jsonpath import Query
+from lockgate.masking import paths
 from lockgate.model import Issuer, Principal
 
 MAX_TOKEN = 16 * 1024  # characters
 MAX_CACHED = 10_000  # tokens
+LATEST = 253_402_300_799  # seconds: the end of the year 9999; what lies beyond is no date
 
 # RFC 7515, 4.1: what a token may say of itself and still be taken. Nothing that brings or fetches a key (`jwk`, `jku`,
 # `x5c`, `x5u`), asks for something unknown (`crit`) or changes what is signed (`b64`).
@@ -62,7 +63,7 @@ class Trusted:
         if refused or not issuer.algorithms:
             raise SetupError(f"issuer {name}: algorithms must be of {', '.join(sorted(ALGORITHMS))}, not {refused}")
         try:
-            self.roles = Query(issuer.roles)
+            paths.parse(issuer.roles)
         except ValueError as error:
             raise SetupError(f"issuer {name}: roles: {error}") from error
         if not issuer.dev and issuer.jwks_file is None:
@@ -71,13 +72,22 @@ class Trusted:
         self.source: Keys = DevKeys(state_dir) if issuer.jwks_file is None else KeyFile(issuer.jwks_file)
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token that held, with the version of the keys it held by."""
+
+    principal: Principal
+    trusted: Trusted
+    version: str
+
+
 class Verifier:
     """Verifies tokens of the issuers a generation of the rules trusts. For one thread."""
 
     def __init__(self, issuers: Sequence[Issuer], state_dir: Path) -> None:
         """`state_dir` is where the development issuer keeps its key. Raises SetupError for what cannot be verified."""
         self._trusted: dict[str, Trusted] = {}
-        self._cache: OrderedDict[tuple[bytes, str], Principal] = OrderedDict()
+        self._cache: OrderedDict[bytes, Verified] = OrderedDict()  # by SHA-256 of the token, the latest used last
         for entry in issuers:
             issuer = dev_issuer(entry) if entry.dev else entry
             if issuer.issuer in self._trusted:
@@ -94,31 +104,36 @@ class Verifier:
         """
         if len(token) > MAX_TOKEN:
             raise TokenRejected("too long")
-        header, claims = unverified(token)
-        trusted = self._trusted.get(claims["iss"]) if isinstance(claims.get("iss"), str) else None
-        if trusted is None:
-            raise TokenRejected("unknown issuer" if "iss" in claims else "missing claim")
+        if not token.isascii():
+            raise TokenRejected("malformed")
+        digest = sha256(token.encode("ascii")).digest()
+        known = self._cache.pop(digest, None)
+        trusted = known.trusted if known else self._issuer_of(token)
         if trusted.config.dev and not peer_is_loopback:
             raise TokenRejected("development token from another machine")
         keys = trusted.source.keys()
-        entry = (sha256(token.encode("ascii")).digest(), keys.version)
-        principal = self._cache.get(entry)
-        if principal is None:
-            principal = identify(token, header, trusted, keys)
-        require_times(principal.claims, trusted.config, now)
-        self._remember(entry, principal)
-        return principal
-
-    def _remember(self, entry: tuple[bytes, str], principal: Principal) -> None:
-        self._cache[entry] = principal
-        self._cache.move_to_end(entry)
+        if known is None or known.version != keys.version:
+            known = Verified(identify(token, trusted.config, keys), trusted, keys.version)
+        require_times(known.principal.claims, trusted.config, now)
+        self._cache[digest] = known
         if len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
+        return known.principal
+
+    def _issuer_of(self, token: str) -> Trusted:
+        """Whom to ask: the token's own word, which `identify` then verifies."""
+        _, claims = unverified(token)
+        if "iss" not in claims:
+            raise TokenRejected("missing claim")
+        name = claims["iss"]
+        if not isinstance(name, str) or name not in self._trusted:
+            raise TokenRejected("unknown issuer")
+        return self._trusted[name]
 
 
-def identify(token: str, header: Mapping[str, Any], trusted: Trusted, keys: KeySet) -> Principal:
+def identify(token: str, issuer: Issuer, keys: KeySet) -> Principal:
     """The principal of a token whose signature, issuer, audience and subject hold. Its times are not looked at."""
-    issuer = trusted.config
+    header, _ = unverified(token)
     algorithm = require_header(header, issuer)
     key = keys.select(header.get("kid"), algorithm)
     if key is None:
@@ -145,8 +160,8 @@ def identify(token: str, header: Mapping[str, Any], trusted: Trusted, keys: KeyS
     return Principal(
         issuer=issuer.issuer,
         subject=claims["sub"],
-        roles=roles_of(claims, trusted),
-        expires_at=seconds(claims, "exp"),
+        roles=roles_of(claims, issuer),
+        expires_at=seconds(claims, "exp") + issuer.leeway,
         token_id=claims.get("jti"),
         claims=claims,
     )
@@ -209,15 +224,12 @@ def seconds(claims: Mapping[str, Any], name: str) -> float:
     if name not in claims:
         raise TokenRejected("missing claim")
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > LATEST or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LATEST:
         raise TokenRejected("malformed")
     return float(value)
 
 
-LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z: what lies beyond is no date
-
-
-def roles_of(claims: Mapping[str, Any], trusted: Trusted) -> tuple[str, ...]:
+def roles_of(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
     """The strings at the issuer's roles path, by our names, each once, in the order they stand."""
-    found = [role for role in trusted.roles.find(claims) if isinstance(role, str)]
-    return tuple(dict.fromkeys(trusted.config.alias.get(role, role) for role in found))
+    found = [role for role in paths.find(issuer.roles, claims) if isinstance(role, str)]
+    return tuple(dict.fromkeys(issuer.alias.get(role, role) for role in found))

@@ -14,7 +14,9 @@ from lockgate.refusals import REASONS, Refusal
 PAGES = {
     400: Refusal(400, "The request is not valid HTTP/1.1.", "Send a well-formed request.", close=True),
     413: Refusal(413, "The request body is larger than the target's limit.", "Send a smaller body.", close=True),
-    502: Refusal(502, "The target did not answer as it should.", "Tell the target's operator, or try later.", close=True),
+    502: Refusal(
+        502, "The target did not answer as it should.", "Tell the target's operator, or try later.", close=True
+    ),
 }
 TOO_LARGE = Refusal(502, "The target's answer is larger than its limit.", "Ask for less at once.", close=True)
 UNREACHABLE = Refusal(502, "The target cannot be reached.", "Try later, or tell the operator.", close=True)

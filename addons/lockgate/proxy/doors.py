@@ -20,8 +20,8 @@ from mitmproxy.proxy.layers.http import (
     DropStream,
     ErrorCode,
     HttpErrorHook,
-    HttpRequestHeadersHook,
     HttpEvent,
+    HttpRequestHeadersHook,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -226,7 +226,9 @@ class GatedStream(HttpStream):
         """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""
         response = self.flow.response
         accepted = session(self.context.client).tunnel is not None and exchange(self.flow).refusal is None
-        return self.flow.request.method == "CONNECT" and accepted and response is not None and response.status_code == 200
+        return (
+            self.flow.request.method == "CONNECT" and accepted and response is not None and response.status_code == 200
+        )
 
     # When a door stays shut, or the base reports an error
 
@@ -239,7 +241,9 @@ class GatedStream(HttpStream):
         self._answered = True
         found = exchange(self.flow)
         response = refusal_response(found.refusal or protocol_refusal(event.code, found), self.flow.request.method)
-        sends: list[commands.Command] = [SendHttp(ResponseHeaders(self.stream_id, response, not response.raw_content), client)]
+        sends: list[commands.Command] = [
+            SendHttp(ResponseHeaders(self.stream_id, response, not response.raw_content), client)
+        ]
         if response.raw_content:
             sends.append(SendHttp(ResponseData(self.stream_id, response.raw_content), client))
         return (*sends, close)
@@ -248,8 +252,12 @@ class GatedStream(HttpStream):
         found = exchange(self.flow)
         log.error("A door stayed shut: %s", fault if isinstance(fault, Shut) else type(fault).__name__)
         if found.refusal is None:
-            status, detail = (502, "The answer cannot be passed on.") if found.sent else (503, "The gateway kept the request.")
-            found.refusal = Refusal(status, detail, "Tell the operator the request id.", None, found.id, True, found.sent)
+            status, detail = (
+                (502, "The answer cannot be passed on.") if found.sent else (503, "The gateway kept the request.")
+            )
+            found.refusal = Refusal(
+                status, detail, "Tell the operator the request id.", None, found.id, True, found.sent
+            )
         self.flow.error = mitmflow.Error(SHUT)
         if not found.finished:
             yield HttpErrorHook(self.flow)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from mitmproxy import addonmanager, ctx
 from mitmproxy.proxy import mode_specs
 
-from lockgate.errors import RulesInvalid, SetupError
+from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError
 from lockgate.proxy import answers, lock, logs, reach, sentinel, web
 from lockgate.proxy.doors import GatedStream
 from lockgate.proxy.guard import Guard
@@ -45,7 +46,7 @@ class Gateway:
         reach.install()
         answers.install()
         logs.install()
-        # At the head, and not in the script's own tree: another addon's fault cannot skip it, unloading cannot remove it.
+        # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
 
     def configure(self, updated: set[str]) -> None:
@@ -69,7 +70,7 @@ class Gateway:
                 script.reloadtask.cancel()
         web.reduce(ctx.master)
         await self._listen_where_told()
-        script = Path(ctx.options.scripts[0]).expanduser()
+        script = Path(os.path.expanduser(ctx.options.scripts[0]))  # noqa: PTH111 - as mitmproxy reads it
         self._watch = asyncio.create_task(sentinel.watch(script, self._wrong), name="lockgate sentinel")
         generation = self._runtime.generation
         log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
@@ -77,7 +78,10 @@ class Gateway:
     def done(self) -> None:
         if not ctx.master.should_exit.is_set() and self._watch is not None:
             sentinel.end("The gateway was unloaded while running.")
-        self._runtime.stop()
+        try:
+            self._runtime.stop()
+        except RecordingUnavailable as error:
+            log.error("At the end: %s.", error)  # noqa: TRY400 - its text is the operator's, a traceback is not
 
     async def _listen_where_told(self) -> None:
         """mitmproxy binds before scripts are loaded: to every interface, where no address was given."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-_shut_because: str | None = None
+import threading
+
+_shut = threading.Event()
 
 
-def shut(reason: str) -> None:
-    """Refuse everything from now on. The first reason stands."""
-    global _shut_because
-    _shut_because = _shut_because or reason
+def shut() -> None:
+    """Refuse everything from now on."""
+    _shut.set()
 
 
 def closed() -> bool:
     """Whether everything is refused."""
-    return _shut_because is not None
+    return _shut.is_set()

@@ -45,7 +45,9 @@ def check(options: optmanager.OptManager) -> None:
     Raises:
         SetupError: one line for each thing found.
     """
-    found = [f"{name} is set: TLS keys would be written to a file. Unset it." for name in KEY_LOGS if os.environ.get(name)]
+    found = [
+        f"{name} is set: TLS keys would be written to a file. Unset it." for name in KEY_LOGS if os.environ.get(name)
+    ]
     for name in sorted(options.keys()):
         if name in MAY_DIFFER or name.startswith(MAY_DIFFER_PREFIX):
             continue
@@ -76,7 +78,9 @@ def lock(options: optmanager.OptManager) -> None:
     """Refuse every later change. Whatever changes options goes through these two methods."""
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise exceptions.OptionsError("Options are locked while the gateway runs. Stop it, and start it with the option.")
+        raise exceptions.OptionsError(
+            "Options are locked while the gateway runs. Stop it, and start it with the option."
+        )
 
     options.__dict__["update_known"] = refuse
     options.__dict__["reset"] = refuse
@@ -84,4 +88,4 @@ def lock(options: optmanager.OptManager) -> None:
 
 def snapshot(options: optmanager.OptManager) -> dict[str, Any]:
     """Every option's value, for the sentinel to compare."""
-    return {name: getattr(options, name) for name in options.keys()}
+    return {name: getattr(options, name) for name, _ in options.items()}

@@ -13,15 +13,27 @@ PASS = re.compile(
     r"|server (dis)?connect [\w.:\[\]-]+( \([\w.:\[\]-]+\))?$|mitmproxy has crashed!$"
 )
 FIXED = (
-    ("Client TLS handshake failed. The client does not trust", "TLS with a client failed: it does not trust the gateway's CA."),
-    ("Client TLS handshake failed. The client disconnected", "TLS with a client failed: it hung up, as one does that does not trust the gateway's CA."),
+    (
+        "Client TLS handshake failed. The client does not trust",
+        "TLS with a client failed: it does not trust the gateway's CA.",
+    ),
+    (
+        "Client TLS handshake failed. The client disconnected",
+        "TLS with a client failed: it hung up, as one does that does not trust the gateway's CA.",
+    ),
     ("Client TLS handshake failed.", "TLS with a client failed."),
     ("Server TLS handshake failed.", "TLS with a target failed: its certificate does not verify, or it speaks no TLS."),
     ("error establishing server connection", "A target cannot be connected to."),
     ("server connection to", "A connection was refused: its address is not one the rules allow."),
     ("Closing connection due to inactivity", "An idle connection was closed."),
 )
-LOGGERS = ("mitmproxy.proxy.server", "mitmproxy.addonmanager", "mitmproxy.master", "asyncio", "mitmproxy.addons.tlsconfig")
+LOGGERS = (
+    "mitmproxy.proxy.server",
+    "mitmproxy.addonmanager",
+    "mitmproxy.master",
+    "asyncio",
+    "mitmproxy.addons.tlsconfig",
+)
 
 
 class Withhold(logging.Filter):

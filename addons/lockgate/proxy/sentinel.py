@@ -27,7 +27,7 @@ def end(reason: str) -> None:
     """Refuse everything, then end the process with `EXIT_CODE`."""
     if latch.closed():
         return
-    latch.shut(reason)
+    latch.shut()
     log.error("%s Everything is refused; the process ends.", reason)
     timer = threading.Timer(GRACE, os._exit, [EXIT_CODE])
     timer.daemon = True

@@ -71,12 +71,16 @@ class Kind(StrEnum):
 class Seen:
     """What one record says of its place, without its content. `intact`: its bytes have the hash that it states.
 
-    `link` is None where it states no place at all, or cannot be read.
+    `link` is None where it states no place at all, or where the bytes are no record (`readable`).
     """
 
     link: Link | None
     previous: str = ""
     intact: bool = False
+    readable: bool = True
+
+
+UNREADABLE = Seen(None, readable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ def verify(records: Sequence[Seen], start: Link | None = START, head: Link = STA
 def check(records: Sequence[Seen], index: int, expected: Link, head: Link) -> Fault | None:
     record = records[index]
     link = record.link
+    if not record.readable:
+        return Fault(Kind.ALTERED, index, "it cannot be read")
     if link is None:
         return Fault(Kind.INSERTED, index, "it has no place in the chain")
     if not record.intact:

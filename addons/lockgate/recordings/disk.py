@@ -19,7 +19,7 @@ PRIVATE_DIRECTORY = 0o700
 class AppendFile:
     """A new file, written at its end only. `size` bytes are whole pieces; the first `durable` of them are on the disk.
 
-    Every method raises OSError for what the disk says, and leaves no half piece behind if the disk lets it.
+    Every method raises OSError for what the disk says. A half piece is cut off at once, or before the next is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,6 +27,7 @@ class AppendFile:
         self.path = path
         self.size = 0
         self.durable = 0
+        self._half_piece = False
         self._descriptor = os.open(path, flags, PRIVATE_FILE)
         try:
             sync_directory(path.parent)
@@ -36,11 +37,14 @@ class AppendFile:
 
     def append(self, data: bytes) -> None:
         """Hand one piece to the operating system: from here on a killed process does not lose it, a power cut may."""
+        if self._half_piece:
+            self.truncate(self.size)
         view = memoryview(data)
         try:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
+            self._half_piece = True
             self.truncate(self.size)
             raise
         self.size += len(data)
@@ -59,6 +63,7 @@ class AppendFile:
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)
+        self._half_piece = False
         self.size = size
         self.durable = min(self.durable, size)
 

@@ -171,22 +171,28 @@ class Journal:
             file.sync()
         except OSError:
             file.close()
+            file.path.unlink(missing_ok=True)
             raise
         with self._lock:
             previous, self._file = self._file, file
             self._segments.append(file.path)
         if previous:
             previous.close()
+        self._prune()
 
     def roll(self, link: Link, now: float) -> None:
-        """Begin a new segment when this one is full, and drop the oldest while nothing in them is open."""
+        """Begin a new segment when this one is full."""
         if self._current.size >= self._segment_size:
             self.begin_segment(link, now)
+        elif len(self._segments) > 1:
+            self._prune()
+
+    def _prune(self) -> None:
+        """Delete the oldest segments while nothing in them is open. Only the oldest: later ones hold their ends."""
         with self._lock:
             needed = set(self._open.values())
-            oldest = next((path for path in self._segments if path in needed), self._segments[-1])
-            finished = self._segments[: self._segments.index(oldest)]
-            del self._segments[: len(finished)]
+            keep = next((i for i, path in enumerate(self._segments) if path in needed), len(self._segments) - 1)
+            finished, self._segments = self._segments[:keep], self._segments[keep:]
         for path in finished:
             path.unlink(missing_ok=True)
 

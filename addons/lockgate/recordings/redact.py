@@ -33,11 +33,11 @@ HEADER_FAMILIES = re.compile(
 
 FIELDS = frozenset(
     """
-    accesskey apikey assertion auth authorization authtoken bearer clientassertion clientsecret codeverifier
+    accesskey accesstokens apikey apikeys assertion auth authorization authtoken bearer clientassertion clientsecret codeverifier
     connectionstring cookie credential credentials csrf cvc cvv devicecode encryptionkey jsessionid jwt oauthtoken otp
-    pass passphrase passwd password phpsessid privatekey pwd samlrequest samlresponse secret secretaccesskey secretkey
-    sessionid sessionkey setcookie sig signature signingkey sshkey token totp xamzcredential xamzsignature xapikey
-    xgoogcredential xgoogsignature xsrf
+    pass passphrase passwd password passwords phpsessid privatekey pwd refreshtokens samlrequest samlresponse secret
+    secretaccesskey secretkey secrets sessionid sessionkey setcookie sig signature signingkey sshkey token totp
+    xamzcredential xamzsignature xapikey xgoogcredential xgoogsignature xsrf
     """.split()
 )
 """Names of JSON and form fields, squashed: lower case, letters and digits only."""
@@ -48,7 +48,12 @@ QUERY_FIELDS = frozenset({"code", "key", "sid"})
 SUFFIXES = ("apikey", "accesskey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "token")
 """A squashed name that ends so is a secret's: `stripe_api_key`, `newPassword`, `refresh_token`."""
 
-NOT_SECRET = frozenset({"continuationtoken", "nextpagetoken", "nexttoken", "pagetoken", "progresstoken", "synctoken"})
+NOT_SECRET = frozenset(
+    """
+    cancellationtoken continuationtoken newstartpagetoken nextcontinuationtoken nextpagetoken nextsynctoken nexttoken
+    pagetoken progresstoken startpagetoken synctoken
+    """.split()
+)
 """Squashed names that end like a secret's and are none: cursors and MCP's progress token."""
 
 # Every name above contains one of these, or is spelt with an escape. A body with none of them has nothing to redact.
@@ -90,6 +95,8 @@ def squash(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
+BUILT_IN = Names()
+
 # A name may be nested (`user[password]`, `auth.token`), and spelt with JSON or percent escapes.
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})")
 PART = re.compile(r"[.\[\]]+")
@@ -120,7 +127,7 @@ SCHEME = re.compile(rb"(?i)^\s*(bearer|basic|dpop|negotiate|ntlm|token)\s+[\w.~+
 
 
 def headers(
-    fields: Iterable[tuple[bytes, bytes]], names: Names = Names(), found: Found | None = None
+    fields: Iterable[tuple[bytes, bytes]], names: Names = BUILT_IN, found: Found | None = None
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Header fields with secret values replaced, the others' order and spelling kept.
 
@@ -138,11 +145,13 @@ def headers(
     return tuple(result)
 
 
-def target(path: bytes, names: Names = Names(), found: Found | None = None) -> bytes:
+def target(path: bytes, names: Names = BUILT_IN, found: Found | None = None) -> bytes:
     """A request target (RFC 9112, 3.2): the path and its query."""
     found = found or Found()
     path, mark, query = path.partition(b"?")
-    return text(path, names, found) + mark + (form(query, names, found, "query") if mark else b"")
+    # A colon in a path is a custom method (`/keys/1:revoke`), not a field.
+    clean = fields(shapes(path, found), names, found, separators=b"=")
+    return clean + mark + form(text(query, names, found), names, found, "query")
 
 
 def authority(value: bytes, found: Found | None = None) -> bytes:
@@ -154,7 +163,7 @@ def authority(value: bytes, found: Found | None = None) -> bytes:
     return REDACTED + mark + host
 
 
-def form(data: bytes, names: Names = Names(), found: Found | None = None, kind: str = "form") -> bytes:
+def form(data: bytes, names: Names = BUILT_IN, found: Found | None = None, kind: str = "form") -> bytes:
     """A query or an `application/x-www-form-urlencoded` body. URLs inside values are looked into too."""
     found = found or Found()
     result = []
@@ -186,29 +195,32 @@ PART_HEAD = re.compile(rb"(?i)\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))[^\r\n]*(?:
 PART_END = re.compile(rb"\r?\n--")
 
 
-def text(data: bytes, names: Names = Names(), found: Found | None = None) -> bytes:
+def text(data: bytes, names: Names = BUILT_IN, found: Found | None = None) -> bytes:
     """Any bytes: JSON, forms, URLs, multipart, XML, YAML, or none of these, whole or cut off.
 
-    Redacts the values of fields with a secret's name, and JWTs, bearer tokens, private keys and a URL's userinfo
-    wherever they stand.
+    Redacts the values of fields with a secret's name, and what `shapes` does.
     """
     lower = data.lower()
     if not names.squashed and not any(stem in lower for stem in STEMS):
         return data
     found = found or Found()
-    if b"private key-----" in lower:
-        data = shape(PRIVATE_KEY, REDACTED, "private-key", data, found)
+    data = shapes(data, found)
     if b"isposition" in lower:
         data = multipart(data, names, found)
     if b"</" in data:
         data = elements(data, names, found)
-    data = fields(data, names, found)
+    return fields(data, names, found)
+
+
+def shapes(data: bytes, found: Found | None = None) -> bytes:
+    """Redacts what looks like a secret wherever it stands: JWTs, bearer tokens, private keys, a URL's userinfo."""
+    found = found or Found()
+    if b"PRIVATE KEY-----" in data:
+        data = shape(PRIVATE_KEY, REDACTED, "private-key", data, found)
     data = shape(JWT, REDACTED, "jwt", data, found)
-    if b"bearer" in lower:
+    if b"earer" in data or b"EARER" in data:
         data = shape(BEARER, rb"\1" + REDACTED, "bearer", data, found)
-    if b"://" in data:
-        data = shape(USERINFO, b"://" + REDACTED + b"@", "userinfo", data, found)
-    return data
+    return shape(USERINFO, b"://" + REDACTED + b"@", "userinfo", data, found)
 
 
 def shape(pattern: re.Pattern[bytes], replacement: bytes, name: str, data: bytes, found: Found) -> bytes:
@@ -221,7 +233,7 @@ def shape(pattern: re.Pattern[bytes], replacement: bytes, name: str, data: bytes
 KEPT = re.compile(rb"(?:null|true|false)(?![\w.+-])")
 
 
-def fields(data: bytes, names: Names, found: Found) -> bytes:
+def fields(data: bytes, names: Names, found: Found, separators: bytes = b":=") -> bytes:
     """Values of `name: value` and `name=value`, in whatever these stand."""
     pieces: list[bytes] = []
     start = position = 0
@@ -230,7 +242,7 @@ def fields(data: bytes, names: Names, found: Found) -> bytes:
         name, separator = match[1].strip(b"\\"), match[3]
         before = data[match.start() - 1 : match.start()]
         in_query = separator == b"=" and (before in (b"?", b"&", b"#") or match.start() == 0)
-        if not is_secret(name, names, in_query) or KEPT.match(data, position):
+        if separator not in separators or not is_secret(name, names, in_query) or KEPT.match(data, position):
             continue
         inner, end, quoted = value_span(data, position, separator, bare_line=starts_line(data, match) and not match[2])
         if end == inner:

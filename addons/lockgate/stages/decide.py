@@ -40,4 +40,6 @@ def explain(decision: Decision, verb: str) -> str:
 
 
 def _next(decision: Decision) -> str:
-    return "Do not retry unchanged. " + ("Follow the reason." if decision.reason else "Ask for something a rule allows.")
+    return "Do not retry unchanged. " + (
+        "Follow the reason." if decision.reason else "Ask for something a rule allows."
+    )

@@ -38,10 +38,12 @@ class Identify:
             presented, principal = self._verify(found, flow, status)
             self._bind(found, presented, principal)
         elif found.identity_values:
-            raise Refused(Refusal(400, "A second identity was sent inside the tunnel.", "Send it on CONNECT only.", close=True))
+            raise Refused(
+                Refusal(400, "A second identity was sent inside the tunnel.", "Send it on CONNECT only.", close=True)
+            )
         assert session.principal is not None
         if session.principal.expires_at <= time.time():
-            raise _unidentified("expired", 401)
+            raise _unidentified("expired", 401, close=True)
         found.principal, found.presented = session.principal, session.presented
 
     def _verify(self, found: Exchange, flow: http.HTTPFlow, status: int) -> tuple[Presented, Principal]:
@@ -62,13 +64,17 @@ class Identify:
         session = found.session
         held = session.principal
         if held and (held.issuer, held.subject, held.roles) != (principal.issuer, principal.subject, principal.roles):
-            raise Refused(Refusal(403, "This connection belongs to another principal.", "Open a connection of your own.", close=True))
+            raise Refused(
+                Refusal(
+                    403, "This connection belongs to another principal.", "Open a connection of your own.", close=True
+                )
+            )
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
 
 
-def _unidentified(reason: str, status: int) -> Refused:
-    return Refused(Refusal(status, f"The caller is not identified: {reason}.", HOW))
+def _unidentified(reason: str, status: int, *, close: bool = False) -> Refused:
+    return Refused(Refusal(status, f"The caller is not identified: {reason}.", HOW, close=close))
 
 
 def _is_loopback(flow: http.HTTPFlow) -> bool:

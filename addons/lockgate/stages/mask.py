@@ -37,7 +37,10 @@ OF_THE_ORIGINAL = (
     "accept-ranges",
     "content-encoding",
 )
-WITHHELD = {"title": "Target error", "detail": "The target's error body is withheld: it is not JSON, so it cannot be masked."}
+WITHHELD = {
+    "title": "Target error",
+    "detail": "The target's error body is withheld: it is not JSON, so it cannot be masked.",
+}
 UNMASKABLE = Refusal(502, "The target's answer cannot be masked.", "Tell the operator the request id.")
 
 masker = lru_cache(maxsize=4096)(compile_masks)

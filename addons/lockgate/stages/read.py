@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from urllib.parse import unquote_plus
 
 from mitmproxy import http
 
@@ -17,7 +16,8 @@ from lockgate.bodies import encodings
 from lockgate.bodies.json import is_json, parse
 from lockgate.errors import BodyUnreadable, Refused, RequestUnreadable
 from lockgate.exchange import Exchange, exchange, is_reverse
-from lockgate.model import CredentialSpec, Target, Unreadable
+from lockgate.credentials.credential import without_parameter
+from lockgate.model import Target, Unreadable
 from lockgate.refusals import Refusal
 
 LARGE = 256 * 1024  # bytes: from here on a body is decoded and parsed off the loop
@@ -25,7 +25,6 @@ HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "proxy-authenticat
 MAY_CONNECTION = frozenset({"close", "keep-alive", "te", ""})
 # Who asked, by which way, for what: the target would take the agent's word for it.
 FORWARDING = re.compile(r"(x-forwarded(-.*)?|forwarded|x-real-ip|x-original-url|x-rewrite-url|via)$", re.IGNORECASE)
-OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
 BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 LENGTH_AND_CODING = ("content-length", "transfer-encoding", "content-encoding")
 
@@ -81,8 +80,6 @@ def _check_head(flow: http.HTTPFlow, found: Exchange) -> None:
         raise _unreadable("its Connection header names other headers")
     if "transfer-encoding" in headers and headers["transfer-encoding"].strip().lower() != "chunked":
         raise _unreadable("its Transfer-Encoding is not chunked")
-    if any(name in headers for name in OVERRIDES):
-        raise _unreadable("it overrides its method in a header")
     found.closes = "close" in tokens
 
 
@@ -91,7 +88,9 @@ def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
     host = request.host.lower()
     if session.tunnel is not None:
         if request.scheme != "https":
-            raise Refused(Refusal(403, "A tunnel must carry TLS.", "Use https through the tunnel, or plain http to the proxy."))
+            raise Refused(
+                Refusal(403, "A tunnel must carry TLS.", "Use https through the tunnel, or plain http to the proxy.")
+            )
         sni = flow.client_conn.sni
         if (sni or "").lower() != ("" if _is_ip(host) else host):
             raise _unreadable("the TLS server name is not the host of its CONNECT")
@@ -120,14 +119,7 @@ def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
     if spec.kind == "header":
         headers.pop(spec.field, None)
     if spec.kind == "query":
-        flow.request.path = without_parameter(flow.request.path, spec)
-
-
-def without_parameter(path: str, spec: CredentialSpec) -> str:
-    """`path` without the query parameter that the credential will fill."""
-    base, mark, query = path.partition("?")
-    kept = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]).lower() != spec.field.lower()]
-    return base + mark + "&".join(kept) if kept else base
+        flow.request.path = without_parameter(flow.request.path, spec.field)
 
 
 async def _decoded(request: http.Request, target: Target) -> bytes:
@@ -140,7 +132,9 @@ async def _decoded(request: http.Request, target: Target) -> bytes:
             return await asyncio.to_thread(encodings.decode, raw, coding, target.limits.request)
         return encodings.decode(raw, coding, target.limits.request)
     except BodyUnreadable as unreadable:
-        raise Refused(Refusal(415, f"The body cannot be decoded: {unreadable}.", "Send it without Content-Encoding.")) from None
+        raise Refused(
+            Refusal(415, f"The body cannot be decoded: {unreadable}.", "Send it without Content-Encoding.")
+        ) from None
 
 
 async def _document(request: http.Request, body: bytes) -> object:
@@ -169,4 +163,6 @@ def _unreadable(what: str) -> Refused:
 
 
 def _too_large(target: Target) -> Refusal:
-    return Refusal(413, f"The body is larger than the {target.limits.request} bytes the target takes.", "Send less.", close=True)
+    return Refusal(
+        413, f"The body is larger than the {target.limits.request} bytes the target takes.", "Send less.", close=True
+    )

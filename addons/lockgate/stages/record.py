@@ -12,6 +12,7 @@ from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Decision, Principal
 from lockgate.recordings.dump import flow_state
+from lockgate.recordings.recorder import Outcome
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -51,7 +52,7 @@ class Record:
         found = exchange(flow)
         self._finish(flow, "failed" if found.sent or not found.intended else "not-sent")
 
-    def _finish(self, flow: http.HTTPFlow, outcome: str) -> None:
+    def _finish(self, flow: http.HTTPFlow, outcome: Outcome) -> None:
         found = exchange(flow)
         if found.finished:
             return
@@ -60,7 +61,7 @@ class Record:
         found.finished = True
 
     def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
-        state = flow_state(flow, projection(flow, found))
+        state = flow_state(flow, projection(flow, found), max_body=self._runtime.generation.gateway.recordings_max_body)
         if not (found.masked or found.refusal or found.own):
             state["response"] = None  # it has not been masked
         return state
@@ -129,5 +130,9 @@ def _annotate(flow: http.HTTPFlow, found: Exchange) -> None:
     if found.refusal and found.refusal.status not in (401, 403, 407):
         verdict = "fault"
     flow.marked = MARKS[verdict]
-    parts = [verdict, (found.decision.rule if found.decision else None), found.refusal.detail if found.refusal else None]
+    parts = [
+        verdict,
+        (found.decision.rule if found.decision else None),
+        found.refusal.detail if found.refusal else None,
+    ]
     flow.comment = ": ".join(part for part in parts if part)

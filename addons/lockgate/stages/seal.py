@@ -10,7 +10,9 @@ from lockgate.errors import Refused
 from lockgate.exchange import Answer, Outgoing, exchange
 from lockgate.refusals import Refusal
 
-TOKEN_INSIDE = Refusal(403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs.")
+TOKEN_INSIDE = Refusal(
+    403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs."
+)
 NOT_MASKED = Refusal(502, "The answer was not masked.", "Tell the operator the request id.")
 EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token.")
 

@@ -21,9 +21,13 @@ LIFETIME = 600.0  # seconds
 
 
 class Issuer:
-    """One RSA key (`kid` "rsa-1") and one EC key ("ec-1"); `jwks` is what the gateway is given of them."""
+    """One RSA key (`kid` "rsa-1") and one EC key ("ec-1"); `jwks` is what the gateway is given of them.
+
+    `issued` is every token made so far: none of them may turn up where it does not belong.
+    """
 
     def __init__(self) -> None:
+        self.issued: list[str] = []
         self._rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._ec = ec.generate_private_key(ec.SECP256R1())
         self._stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,22 +66,26 @@ class Issuer:
     def token(self, *roles: str, algorithm: str = "RS256", kid: str | None = None, **changes: Any) -> str:
         """A token that is signed as it should be; what is wrong with it, if anything, is in its claims."""
         key, own_kid = (self._ec, "ec-1") if algorithm.startswith("ES") else (self._rsa, "rsa-1")
-        return jwt.encode(self.claims(*roles, **changes), key, algorithm, {"kid": kid or own_kid})
+        return self._issue(jwt.encode(self.claims(*roles, **changes), key, algorithm, {"kid": kid or own_kid}))
 
     def strangers_token(self, *roles: str) -> str:
         """Signed with a key that the gateway was never given, under the name of one that it was."""
-        return jwt.encode(self.claims(*roles), self._stranger, "RS256", {"kid": "rsa-1"})
+        return self._issue(jwt.encode(self.claims(*roles), self._stranger, "RS256", {"kid": "rsa-1"}))
 
     def unsigned_token(self, *roles: str) -> str:
         """`alg: none` (RFC 8725, 2.1)."""
-        return jwt.encode(self.claims(*roles), None, "none", {"kid": "rsa-1"})
+        return self._issue(jwt.encode(self.claims(*roles), "", "none", {"kid": "rsa-1"}))
 
     def confused_token(self, *roles: str) -> str:
         """HS256 with the RSA public key as its secret (RFC 8725, 2.1). PyJWT declines to make one."""
         head = _segment({"alg": "HS256", "typ": "JWT", "kid": "rsa-1"})
         signed = head + b"." + _segment(self.claims(*roles))
         signature = hmac.new(self.rsa_public_pem, signed, hashlib.sha256).digest()
-        return (signed + b"." + _encode(signature)).decode()
+        return self._issue((signed + b"." + _encode(signature)).decode())
+
+    def _issue(self, token: str) -> str:
+        self.issued.append(token)
+        return token
 
 
 def _segment(value: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True)
 class Reply:
-    """One response, its body unframed but not decoded; `headers` has lower-case names, later ones of a name joined by a comma."""
+    """One response, its body unframed but not decoded; header names in lower case, values of one name joined."""
 
     status: int
     headers: dict[str, str]

@@ -1,0 +1,60 @@
+"""The `lockgate` command: what it can do, and how it ends.
+
+Exit codes: 0 fine, 1 found something, 2 wrong use or unusable set-up. An error is one line on stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from lockgate import __version__
+from lockgate.errors import LockgateError
+
+COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
+    "recordings": "lockgate.cli.recordings",
+    "token": "lockgate.cli.token",
+}
+
+FINE, WRONG_USE, INTERRUPTED = 0, 2, 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for, so that each starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 (for the type checker; our own module)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lockgate", message="%(prog)s %(version)s")
+def lockgate() -> None:
+    """Lockgate, a role-based access gateway for AI agents.
+
+    The gateway itself runs in mitmproxy: mitmdump -s addons/main.py, or mitmweb. These commands serve its operator.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (`sys.argv` where no `arguments` are given); return the exit code."""
+    try:
+        code = lockgate.main(arguments, prog_name="lockgate", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return WRONG_USE
+    except (click.ClickException, LockgateError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"lockgate: {text}", err=True)
+        return WRONG_USE
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else FINE

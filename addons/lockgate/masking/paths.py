@@ -1,0 +1,150 @@
+"""JSONPath: parsed once into steps, then walked by our own code. The only module that knows jsonpath-ng.
+
+jsonpath-ng is the authority on the syntax; the walk is ours, because it must be one pass for all masks, without
+recursion, and give places rather than values. Tests hold the two against each other.
+
+Only what selects by name or position is taken: `$`, `.name`, `['name']`, `[0]`, `[1:3]`, `[*]`, `.*` and `..`.
+Filters and functions are refused: a value that a filter misreads would stay unmasked.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jsonpath_ng import exceptions, jsonpath
+from jsonpath_ng.ext.parser import parse as parse_jsonpath
+
+Key = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step down. `deep` means at any depth below; with neither names, indices nor a slice it takes every child."""
+
+    deep: bool = False
+    names: frozenset[str] | None = None
+    indices: frozenset[int] | None = None
+    span: tuple[int | None, int | None, int | None] | None = None
+
+    @property
+    def positional(self) -> bool:
+        return self.indices is not None or self.span is not None
+
+    def takes_name(self, name: str) -> bool:
+        return not self.positional and (self.names is None or name in self.names)
+
+    def takes_index(self, index: int, length: int) -> bool:
+        if self.names is not None:
+            return False
+        if self.indices is not None:
+            return index in self.indices or index - length in self.indices
+        return self.span is None or index in range(length)[slice(*self.span)]
+
+
+Steps = tuple[Step, ...]
+
+
+@lru_cache(maxsize=4096)
+def parse(path: str) -> Steps:
+    """The steps of a JSONPath; `()` is the document itself.
+
+    Raises ValueError with what is wrong and what to write instead.
+    """
+    if not path.startswith("$"):
+        raise ValueError("a path starts with $, as in $.name or $..name")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tree = parse_jsonpath(path)
+    except (exceptions.JSONPathError, RecursionError) as error:
+        raise ValueError(
+            "not a JSONPath: write it like $.name, $..name, $.list[*].name; quote other names: $['first name']"
+        ) from error
+    return tuple(steps(tree))
+
+
+def steps(node: Any) -> Iterator[Step]:
+    match node:
+        case jsonpath.Root():
+            return
+        case jsonpath.Child():
+            yield from steps(node.left)
+            yield from below(node.right)
+        case jsonpath.Descendants():
+            yield from steps(node.left)
+            first, *rest = below(node.right)
+            yield Step(True, first.names, first.indices, first.span)
+            yield from rest
+        case _:
+            raise unsupported()
+
+
+def below(node: Any) -> list[Step]:
+    """The steps of what stands right of a dot: never the root again, never nothing."""
+    match node:
+        case jsonpath.Fields():
+            return [Step(names=frozenset(node.fields))]
+        case jsonpath.Wildcard():
+            return [Step()]
+        case jsonpath.Index():
+            return [Step(indices=frozenset(node.indices))]
+        case jsonpath.Slice() if node.step != 0:
+            return [Step(span=(node.start, node.end, node.step))]
+        case jsonpath.Child():
+            return [*below(node.left), *below(node.right)]
+        case _:
+            raise unsupported()
+
+
+def unsupported() -> ValueError:
+    return ValueError("a path selects by name or position: filters, functions, unions and arithmetic are not taken")
+
+
+def find(path: str, document: Any) -> list[Any]:
+    """Every value that `path` selects, in document order, each once. Raises ValueError for a bad path."""
+    found: list[Any] = []
+    trail = parse(path)
+    if not trail:
+        return [document]
+    pending: list[tuple[Any, tuple[int, ...]]] = [(document, (0,))]
+    while pending:
+        node, positions = pending.pop()
+        below_node: list[tuple[Any, tuple[int, ...]]] = []
+        for key, child in children(node):
+            reached = advance(trail, positions, key, len(node))
+            below_node.append((child, reached))
+        for child, reached in reversed(below_node):
+            if reached:
+                pending.append((child, reached))
+        if positions and positions[-1] == len(trail):
+            found.append(node)
+    return found
+
+
+def children(node: Any) -> Iterator[tuple[Key, Any]]:
+    if isinstance(node, dict):
+        return iter(node.items())
+    if isinstance(node, list):
+        return iter(enumerate(node))
+    return iter(())
+
+
+def advance(trail: Steps, positions: tuple[int, ...], key: Key, length: int) -> tuple[int, ...]:
+    """Where a walk that stands at `positions` of `trail` stands after going to the child `key`, in ascending order.
+
+    A position is the number of steps taken; `len(trail)` means that the child is selected.
+    """
+    reached: set[int] = set()
+    for position in positions:
+        if position == len(trail):
+            continue
+        step = trail[position]
+        if step.deep:
+            reached.add(position)
+        if step.takes_index(key, length) if isinstance(key, int) else step.takes_name(key):
+            reached.add(position + 1)
+    return tuple(sorted(reached))

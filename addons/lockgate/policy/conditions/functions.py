@@ -1,0 +1,128 @@
+"""The functions of conditions, strict in what they take: anything else is unevaluable. Pure.
+
+Each takes values already known to be of the kinds it names. What it cannot answer for certain raises Unevaluable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import cel
+
+from lockgate.errors import Unevaluable
+
+INT64 = range(-(2**63), 2**63)
+
+INTEGER = re.compile(r"-?[0-9]{1,19}")
+DECIMAL = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+DURATION = re.compile(r"-?(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|m|s|us))+", re.ASCII)
+DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us)", re.ASCII)
+UNITS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}  # microseconds
+
+# `cel` runs its regular expressions on Rust's regex crate: no backtracking, time linear in the text.
+MATCHES = cel.compile("text.matches(pattern)")
+
+
+def integer(value: Any) -> int:
+    """`int()`: of a decimal what stands before the point."""
+    if isinstance(value, str) and not INTEGER.fullmatch(value):
+        raise Unevaluable("int() was given a text that is no whole number")
+    number = int(value)
+    if number not in INT64:
+        raise Unevaluable("int() was given a number past 64 bits")
+    return number
+
+
+def double(value: Any) -> Decimal:
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        raise Unevaluable("double() was given a text that is no number")
+    return Decimal(value)
+
+
+def string(value: Any) -> str:
+    return str(value)
+
+
+def timestamp(value: Any) -> datetime:
+    """An instant, from RFC 3339 text with a zone, to the microsecond."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        if RFC3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Unevaluable('timestamp() was given a text that is no instant such as "2030-01-31T12:00:00Z"')
+
+
+def duration(value: Any) -> timedelta:
+    """A span of time, from text as `1h30m` or `-1.5s`."""
+    if isinstance(value, timedelta):
+        return value
+    if not DURATION.fullmatch(value):
+        raise Unevaluable('duration() was given a text that is no duration such as "1h30m"')
+    total = sum(Decimal(number) * UNITS[unit] for number, unit in DURATION_PART.findall(value))
+    try:
+        return timedelta(microseconds=int(-total if value.startswith("-") else total))
+    except OverflowError:
+        raise Unevaluable("duration() was given a duration out of range") from None
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether `pattern` (RE2 syntax) is found anywhere in `text`; anchor it with ^ and $ for the whole."""
+    try:
+        found = MATCHES.execute({"text": text, "pattern": pattern})
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise Unevaluable("matches() was given a pattern that is no regular expression") from error
+    if not isinstance(found, bool):
+        raise Unevaluable("matches() gave no answer")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or method. `takes` has the kinds of each argument, a method's operand first."""
+
+    takes: tuple[frozenset[str], ...]
+    gives: str
+    run: Callable[..., Any]
+
+
+def of(*takes: str, gives: str, run: Callable[..., Any]) -> Function:
+    return Function(tuple(frozenset(kinds.split("|")) for kinds in takes), gives, run)
+
+
+SIZE = of("string|list|map", gives="int", run=len)
+
+FUNCTIONS: Mapping[str, Function] = {
+    "size": SIZE,
+    "int": of("int|double|string", gives="int", run=integer),
+    "double": of("int|double|string", gives="double", run=double),
+    "string": of("string|int", gives="string", run=string),
+    "timestamp": of("string|timestamp", gives="timestamp", run=timestamp),
+    "duration": of("string|duration", gives="duration", run=duration),
+}
+
+METHODS: Mapping[str, Function] = {
+    "size": SIZE,
+    "contains": of("string", "string", gives="bool", run=lambda text, part: part in text),
+    "startsWith": of("string", "string", gives="bool", run=str.startswith),
+    "endsWith": of("string", "string", gives="bool", run=str.endswith),
+    "matches": of("string", "string", gives="bool", run=matches),
+    # As CEL counts, in UTC: months, days of the year and of the month from 0, `getDate` from 1, Sunday is 0.
+    "getFullYear": of("timestamp", gives="int", run=lambda at: at.year),
+    "getMonth": of("timestamp", gives="int", run=lambda at: at.month - 1),
+    "getDate": of("timestamp", gives="int", run=lambda at: at.day),
+    "getDayOfMonth": of("timestamp", gives="int", run=lambda at: at.day - 1),
+    "getDayOfWeek": of("timestamp", gives="int", run=lambda at: at.isoweekday() % 7),
+    "getDayOfYear": of("timestamp", gives="int", run=lambda at: at.timetuple().tm_yday - 1),
+    "getHours": of("timestamp", gives="int", run=lambda at: at.hour),
+    "getMinutes": of("timestamp", gives="int", run=lambda at: at.minute),
+    "getSeconds": of("timestamp", gives="int", run=lambda at: at.second),
+}

@@ -1,0 +1,421 @@
+"""CEL text to a frozen tree (https://github.com/google/cel-spec, langdef). Pure.
+
+The `cel` package evaluates, but shows no tree, and its `==`, `in`, `&&` and `||` hide what law 2 makes a denial. So
+conditions are parsed here and evaluated by our own evaluator. `cel` stays the authority on the syntax: what it refuses
+is refused. A few things of CEL are left out, each with a message: unsigned numbers, bytes, messages, `.name` from root.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeGuard
+
+import cel
+
+MAX_LENGTH = 8192  # characters
+MAX_PARENTHESES = 40  # `cel` and this parser recurse
+MAX_DEPTH = 120  # of the tree: the evaluator recurses
+
+
+class ConditionInvalid(ValueError):
+    """Raised when a condition cannot be taken. `offset` counts characters from the start of its text."""
+
+    def __init__(self, offset: int, message: str) -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A part of a condition; `offset` is where its operator or first character stands in the text."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
+    value: str | int | Decimal | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Node):
+    operand: Node
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Node):
+    operand: Node
+    key: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Has(Node):
+    """`has(operand.field)`."""
+
+    operand: Node
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """`function(arguments)`, and `operand.function(arguments)` with the operand as first argument."""
+
+    function: str
+    arguments: tuple[Node, ...]
+    method: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Node):
+    """`operand.all(variable, body)` and its like."""
+
+    macro: str
+    operand: Node
+    variable: str
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Node):
+    operator: str
+    operand: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Node):
+    test: Node
+    then: Node
+    otherwise: Node
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Node):
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf(Node):
+    entries: tuple[tuple[Node, Node], ...]
+
+
+MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "namespace"}
+    | {"package", "return", "var", "void", "while"}
+)
+# Loosest first. Each level is left-associative.
+LEVELS = (("||",), ("&&",), ("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "%"))
+
+TOKEN = re.compile(
+    r"""
+      (?P<space>   [ \t\r\n\f]+ | //[^\n]* )
+    | (?P<text>    [rR]? (?: \"\"\" (?:[^\\]|\\.)*? \"\"\" | ''' (?:[^\\]|\\.)*? '''
+                           | " (?:[^"\\\r\n]|\\.)* " | ' (?:[^'\\\r\n]|\\.)* ' ) )
+    | (?P<float>   (?: [0-9]+ \. [0-9]+ | \. [0-9]+ ) (?:[eE][+-]?[0-9]+)? | [0-9]+ [eE][+-]?[0-9]+ )
+    | (?P<int>     0[xX][0-9a-fA-F]+ | [0-9]+ )
+    | (?P<name>    [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<symbol>  \|\| | && | == | != | <= | >= | [][(){}.,:?<>+*/%!-] )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {c: c for c in "\\?\"'`"}
+ESCAPE = re.compile(
+    r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    kind: str
+    text: str
+    offset: int
+
+
+def parse(text: str) -> Node:
+    """The tree of a condition. Raises ConditionInvalid with the place and what to write instead."""
+    if len(text) > MAX_LENGTH:
+        raise ConditionInvalid(0, f"the condition is longer than {MAX_LENGTH} characters: split the rule")
+    tree = Parser(list(tokens(text))).whole()
+    if depth(tree) > MAX_DEPTH:
+        raise ConditionInvalid(0, f"the condition is nested more than {MAX_DEPTH} deep: split the rule")
+    try:
+        cel.compile(text)
+    except (ValueError, RuntimeError) as error:
+        offset, message = cel_complaint(text, str(error))
+        raise ConditionInvalid(offset, f"not CEL: {message}") from error
+    return tree
+
+
+def cel_complaint(text: str, error: str) -> tuple[int, str]:
+    found = re.search(r"ERROR: <input>:(\d+):(\d+): (.*)", error)
+    if found is None:
+        return 0, "the cel package refuses it"
+    lines = text.split("\n")[: int(found[1]) - 1]
+    return sum(len(line) + 1 for line in lines) + int(found[2]) - 1, found[3]
+
+
+def depth(tree: Node) -> int:
+    deepest, pending = 0, [(tree, 1)]
+    while pending:
+        node, level = pending.pop()
+        deepest = max(deepest, level)
+        pending += [(child, level + 1) for child in parts(node)]
+    return deepest
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """The nodes directly below `node`."""
+    match node:
+        case Member() | Has() | Unary():
+            yield node.operand
+        case Index():
+            yield from (node.operand, node.key)
+        case Call():
+            yield from node.arguments
+        case Comprehension():
+            yield from (node.operand, node.body)
+        case Binary():
+            yield from (node.left, node.right)
+        case Conditional():
+            yield from (node.test, node.then, node.otherwise)
+        case ListOf():
+            yield from node.items
+        case MapOf():
+            for entry in node.entries:
+                yield from entry
+        case _:
+            return
+
+
+def tokens(text: str) -> Iterator[Token]:
+    offset = 0
+    while offset < len(text):
+        found = TOKEN.match(text, offset)
+        if found is None:
+            raise ConditionInvalid(offset, unexpected(text[offset:]))
+        kind = found.lastgroup or ""
+        if kind != "space":
+            yield Token(kind, found[0], offset)
+        offset = found.end()
+    yield Token("end", "", len(text))
+
+
+def unexpected(rest: str) -> str:
+    if rest[0] in "\"'":
+        return "a text is never closed"
+    if rest[0] == "=":
+        return "= compares nothing: write =="
+    if rest[0] in "&|":
+        return f"{rest[0]} is no operator: write {rest[0] * 2}"
+    return f"{rest[0]!r} means nothing here"
+
+
+class Parser:
+    """Recursive descent over the grammar of the CEL specification."""
+
+    def __init__(self, found: list[Token]) -> None:
+        self.tokens = found
+        self.at = 0
+        self.open = 0
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self, *texts: str) -> Token | None:
+        """The current token, passed over, where it is one of these symbols or `in`."""
+        token = self.token
+        if token.kind in ("symbol", "name") and token.text in texts:
+            self.at += 1
+            return token
+        return None
+
+    def need(self, text: str) -> Token:
+        token = self.take(text)
+        if token is None:
+            raise self.stuck(f"{text} is missing")
+        return token
+
+    def stuck(self, what: str) -> ConditionInvalid:
+        where = f"before {self.token.text!r}" if self.token.kind != "end" else "at the end"
+        return ConditionInvalid(self.token.offset, f"{what} {where}")
+
+    def whole(self) -> Node:
+        tree = self.expression()
+        if self.token.kind != "end":
+            raise self.stuck("an operator is missing")
+        return tree
+
+    def expression(self) -> Node:
+        self.open += 1
+        if self.open > MAX_PARENTHESES:
+            raise ConditionInvalid(self.token.offset, f"more than {MAX_PARENTHESES} things are open: split the rule")
+        node = self.level(0)
+        mark = self.take("?")
+        if mark:
+            then = self.level(0)
+            self.need(":")
+            node = Conditional(mark.offset, node, then, self.expression())
+        self.open -= 1
+        return node
+
+    def level(self, index: int) -> Node:
+        if index == len(LEVELS):
+            return self.unary()
+        node = self.level(index + 1)
+        while operator := self.take(*LEVELS[index]):
+            node = Binary(operator.offset, operator.text, node, self.level(index + 1))
+        return node
+
+    def unary(self) -> Node:
+        signs: list[Token] = []
+        while sign := self.take("!", "-"):
+            if signs and signs[-1].text != sign.text:
+                raise ConditionInvalid(sign.offset, "! and - do not mix")
+            signs.append(sign)
+        node = self.member()
+        if signs and signs[-1].text == "-" and isinstance(node, Literal) and is_number(node.value):
+            node = Literal(signs.pop().offset, -node.value)
+        for sign in reversed(signs):
+            node = Unary(sign.offset, sign.text, node)
+        return node
+
+    def member(self) -> Node:
+        node = self.primary()
+        while True:
+            if dot := self.take("."):
+                if self.token.kind != "name" or self.token.text in ("true", "false", "null", "in"):
+                    raise self.stuck("a member's name is missing")
+                field = self.token.text
+                self.at += 1
+                node = self.method(node, dot, field) if self.take("(") else Member(dot.offset, node, field)
+            elif bracket := self.take("["):
+                node = Index(bracket.offset, node, self.expression())
+                self.need("]")
+            elif self.token.text == "{" and isinstance(node, (Name, Member)):
+                raise self.stuck("messages (name{...}) are not taken: compare their members one by one;")
+            else:
+                return node
+
+    def method(self, operand: Node, dot: Token, name: str) -> Node:
+        arguments = self.arguments(")")
+        if name not in MACROS:
+            return Call(dot.offset, name, (operand, *arguments), method=True)
+        if len(arguments) != 2 or not isinstance(arguments[0], Name):
+            raise ConditionInvalid(dot.offset, f"{name} takes a name and an expression: list.{name}(x, x > 1)")
+        return Comprehension(dot.offset, name, operand, arguments[0].name, arguments[1])
+
+    def arguments(self, closing: str) -> tuple[Node, ...]:
+        found: list[Node] = []
+        while not self.take(closing):
+            if found:
+                self.need(",")
+                if closing == "]" and self.take(closing):
+                    break
+            found.append(self.expression())
+        return tuple(found)
+
+    def primary(self) -> Node:
+        token = self.token
+        if token.kind == "end":
+            raise self.stuck("a value is missing")
+        self.at += 1
+        match token.kind, token.text:
+            case "text", _:
+                return Literal(token.offset, unquoted(token))
+            case "int" | "float", _:
+                return self.number(token)
+            case "name", "true" | "false":
+                return Literal(token.offset, token.text == "true")
+            case "name", "null":
+                return Literal(token.offset, None)
+            case "name", word if word != "in":
+                return self.name(token)
+            case "symbol", "(":
+                node = self.expression()
+                self.need(")")
+                return node
+            case "symbol", "[":
+                return ListOf(token.offset, self.arguments("]"))
+            case "symbol", "{":
+                return self.mapping(token)
+            case _:
+                self.at -= 1
+                raise self.stuck("a value is missing")
+
+    def number(self, token: Token) -> Literal:
+        if self.token.kind == "name" and self.token.offset == token.offset + len(token.text):
+            raise ConditionInvalid(token.offset, "a number ends in letters: unsigned and grouped numbers are not taken")
+        if token.kind == "float":
+            return Literal(token.offset, Decimal(token.text))
+        if token.text[0] == "0" and token.text.isdigit() and token.text != "0":
+            raise ConditionInvalid(token.offset, "a number starts with 0: leave the 0 out")
+        return Literal(token.offset, int(token.text, 0))
+
+    def name(self, token: Token) -> Node:
+        if token.text in RESERVED:
+            raise ConditionInvalid(token.offset, f"{token.text} is a reserved word of CEL")
+        if self.token.kind == "text" and self.token.offset == token.offset + len(token.text):
+            raise ConditionInvalid(token.offset, f"texts with the prefix {token.text} are not taken")
+        if not self.take("("):
+            return Name(token.offset, token.text)
+        arguments = self.arguments(")")
+        if token.text != "has":
+            return Call(token.offset, token.text, arguments, method=False)
+        if len(arguments) != 1 or not isinstance(arguments[0], Member):
+            raise ConditionInvalid(token.offset, 'has takes one member: has(body.x); for other names "x" in body')
+        return Has(token.offset, arguments[0].operand, arguments[0].field)
+
+    def mapping(self, token: Token) -> Node:
+        entries: list[tuple[Node, Node]] = []
+        while not self.take("}"):
+            if entries:
+                self.need(",")
+                if self.take("}"):
+                    break
+            key = self.expression()
+            self.need(":")
+            entries.append((key, self.expression()))
+        return MapOf(token.offset, tuple(entries))
+
+
+def is_number(value: object) -> TypeGuard[int | Decimal]:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+
+
+def unquoted(token: Token) -> str:
+    """The text that a quoted literal stands for."""
+    raw = token.text[0] in "rR"
+    quoted = token.text[1:] if raw else token.text
+    width = 3 if quoted[:3] in ('"""', "'''") else 1
+    inner = quoted[width:-width]
+    if raw or "\\" not in inner:
+        return inner
+
+    def character(escape: re.Match[str]) -> str:
+        simple, byte, short, long, octal = escape.groups()
+        if simple:
+            return ESCAPES[simple]
+        code = int(byte or short or long or "-1", 16) if octal is None else int(octal, 8)
+        if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise ConditionInvalid(token.offset, "a text has an unknown escape: write \\\\ for one backslash")
+        return chr(code)
+
+    return ESCAPE.sub(character, inner)

@@ -1,0 +1,189 @@
+"""Resource patterns of HTTP: `/v1/customers/{id}`, `/v1/**/export`, `/files/report-*.csv`. Pure.
+
+Parts are separated by `/`. `*` within a part is any run of characters, alone it is one whole part, never empty; `**`
+is zero or more parts, at the end one or more, of which the last may be empty: `/v1/**` matches `/v1/` and `/v1/a`, not
+`/v1`. `{name}` is one part, captured. Matching takes time linear in the path for each `**`, whatever the path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from urllib.parse import unquote_to_bytes
+
+PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
+UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part written out, `*` within it taken apart: `report-*.csv` is `("report-", ".csv")`."""
+
+    pieces: tuple[str, ...]
+
+    def fits(self, part: str) -> bool:
+        first, *rest = self.pieces
+        if not rest:
+            return part == first
+        *middle, last = rest
+        if len(part) < len(first) + len(last) or not (part.startswith(first) and part.endswith(last)):
+            return False
+        at, end = len(first), len(part) - len(last)
+        for piece in middle:
+            found = part.find(piece, at, end)
+            if found < 0:
+                return False
+            at = found + len(piece)
+        return True
+
+    def folded(self) -> Text:
+        return Text(tuple(fold(piece) for piece in self.pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """`*` or `{name}`: one part. `empty` lets it be the empty one behind a trailing slash."""
+
+    name: str | None = None
+    empty: bool = False
+
+    def fits(self, part: str) -> bool:
+        return self.empty or part != ""
+
+    def folded(self) -> One:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """`**`: zero or more parts."""
+
+    def folded(self) -> Many:
+        return self
+
+
+Part = Text | One | Many
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A parsed pattern; `names` are its captures."""
+
+    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(part.name for part in self.parts if isinstance(part, One) and part.name)
+
+    def match(self, path: str) -> Mapping[str, str] | None:
+        """The captures, as the canonical path has them, where the pattern fits exactly; else None."""
+        parts = path.split("/")[1:]
+        return fit(self.parts, parts, parts)
+
+    def match_loosely(self, path: str) -> Mapping[str, str] | None:
+        """As `match`, but also in other letter case, with characters percent-encoded, with or without a trailing slash.
+
+        For `deny` and `hold`: a target may take all these for one resource.
+        """
+        parts = path.split("/")[1:]
+        folded = [fold(part) for part in parts]
+        found = fit(self._folded, folded, parts)
+        return fit(bare(self._folded), bare(folded), parts) if found is None else found
+
+    @cached_property
+    def _folded(self) -> tuple[Part, ...]:
+        return tuple(part.folded() for part in self.parts)
+
+
+def bare[P](parts: Sequence[P]) -> Sequence[P]:
+    """`parts` without the empty one behind a trailing slash."""
+    return parts[:-1] if parts and parts[-1] in ("", Text(("",))) else parts
+
+
+def fold(part: str) -> str:
+    """One form for all spellings of a part that a target might take for the same."""
+    return unquote_to_bytes(part).decode("utf-8", "surrogateescape").casefold()
+
+
+def parse(text: str) -> Pattern:
+    """Parse a pattern. Raises ValueError with what is wrong and what to write instead."""
+    if not text.startswith("/"):
+        raise ValueError(f"a resource starts with /: write /{text}")
+    if "?" in text or "#" in text:
+        raise ValueError("the query is never part of a resource: compare request.query in when:")
+    written = text[1:].split("/")
+    if "" in written[:-1]:
+        raise ValueError("an empty part (//) matches no path: write one /")
+    parts = [part_of(part) for part in written]
+    names = [part.name for part in parts if isinstance(part, One) and part.name]
+    if len(set(names)) < len(names):
+        raise ValueError("the same name is captured twice: name them apart")
+    if names and parts.count(Many()) > 1:
+        raise ValueError("with more than one ** it is not certain what is captured: use one ** or no {name}")
+    if any(a == b == Many() for a, b in pairwise(parts)):
+        raise ValueError("** beside ** says nothing more: write one **")
+    if parts[-1] == Many():
+        parts.insert(-1, One(empty=True))
+    return Pattern(text, tuple(parts))
+
+
+def part_of(written: str) -> Part:
+    if written == "**":
+        return Many()
+    if written == "*":
+        return One()
+    capture = CAPTURE.fullmatch(written)
+    if capture:
+        return One(capture[1])
+    if "{" in written or "}" in written:
+        raise ValueError("a capture is a whole part with a plain name: /{id}/")
+    if "**" in written:
+        raise ValueError("** is a whole part: write * for characters within a part")
+    if written in (".", ".."):
+        raise ValueError("a . or .. part never reaches a rule: paths that have one are refused")
+    if not PART.fullmatch(written):
+        raise ValueError(
+            "a part has letters, digits and -._~!$&'()*+,=:@ only: percent-encode other characters in capitals (%20)"
+        )
+    for code in re.findall(r"%..", written):
+        check_escape(code)
+    return Text(tuple(written.split("*")))
+
+
+def check_escape(code: str) -> None:
+    """A pattern is written as canonical paths are, or it would never match."""
+    character = chr(int(code[1:], 16))
+    if UNRESERVED.fullmatch(character):
+        raise ValueError(f"write {character} for {code}: that is how paths are compared")
+    if character in "/\\" or character < " " or character == "\x7f":
+        raise ValueError(f"no path has {code}: such requests are refused")
+
+
+def fit(parts: Sequence[Part], given: Sequence[str], captured: Sequence[str]) -> dict[str, str] | None:
+    """The captures, taken from `captured`, where `parts` fit all of `given`; else None.
+
+    Greedy with one retreat: on a mismatch only the last `**` takes one part more, which is enough for globs.
+    """
+    captures: dict[str, str] = {}
+    at = index = 0
+    retreat: tuple[int, int] | None = None
+    while index < len(given):
+        part = parts[at] if at < len(parts) else None
+        if isinstance(part, Many):
+            retreat = (at, index)
+            at += 1
+        elif part is not None and part.fits(given[index]):
+            if isinstance(part, One) and part.name:
+                captures[part.name] = captured[index]
+            at, index = at + 1, index + 1
+        elif retreat is not None:
+            retreat = (retreat[0], retreat[1] + 1)
+            at, index = retreat[0] + 1, retreat[1]
+        else:
+            return None
+    return captures if all(isinstance(part, Many) for part in parts[at:]) else None

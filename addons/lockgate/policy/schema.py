@@ -1,0 +1,414 @@
+"""The shape of the rules' files: what keys there are, and what text each takes. Pure.
+
+Models see text, lists and mappings only, as `documents.read` gives them. What needs more than one entry to judge (a
+target that names a credential) or a language of its own (patterns, CEL, JSONPath) is checked where it is compiled.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic_core import ErrorDetails
+
+from lockgate.model import MaskKind, SecretSource
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SIZE = re.compile(r"(\d{1,15}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
+SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
+DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+HOST_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
+
+
+class Origin(NamedTuple):
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+
+
+class Strategy(NamedTuple):
+    kind: MaskKind
+    argument: str | int | None
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"text is needed here, not a {'mapping' if isinstance(value, dict) else 'list'}")
+    if not value.strip():
+        raise ValueError("the value is missing")
+    return value
+
+
+def name(value: Any) -> str:
+    if not NAME.fullmatch(text(value)):
+        raise ValueError("a name has letters, digits and . _ - only, and starts with a letter or digit")
+    return cast("str", value)
+
+
+def flag(value: Any) -> bool:
+    if value not in ("true", "false"):
+        raise ValueError("write true or false")
+    return bool(value == "true")
+
+
+def size(value: Any) -> int:
+    found = SIZE.fullmatch(text(value))
+    if not found or not int(found[1]):
+        raise ValueError("a size is a number with a unit: 512B, 64KB, 10KiB, 1MiB, 1GiB")
+    return int(found[1]) * SIZE_UNITS[found[2]]
+
+
+def duration(value: Any) -> float:
+    found = DURATION.fullmatch(text(value))
+    if not found:
+        raise ValueError("a duration is a number with a unit: 30s, 15m, 1h, 90d")
+    return float(int(found[1]) * DURATION_UNITS[found[2]])
+
+
+def listed(value: Any) -> Any:
+    """One entry, or a list of them."""
+    if value == []:
+        raise ValueError("the list is empty")
+    return value if isinstance(value, list) else [value]
+
+
+def host(value: Any) -> str:
+    """A host name or address in its one spelling."""
+    given = text(value)
+    if not given.isascii():
+        raise ValueError("a host is written in ASCII: use the xn-- form of an internationalised name")
+    lowered = given.lower()
+    if lowered.startswith("[") and lowered.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(lowered[1:-1]))
+        except ValueError:
+            raise ValueError("not an IPv6 address") from None
+    if re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", lowered.rpartition(".")[2]):
+        try:
+            return str(ipaddress.IPv4Address(lowered))
+        except ValueError:
+            raise ValueError("not an IPv4 address: write four numbers, as in 192.0.2.1") from None
+    if not HOST_NAME.fullmatch(lowered) or len(lowered) > 253:
+        raise ValueError("not a host name: write it as in api.crm.example, without scheme, port or final dot")
+    return lowered
+
+
+def split(value: str) -> tuple[SplitResult, int | None]:
+    parts = urlsplit(value)
+    return parts, parts.port
+
+
+def origin(value: Any) -> Origin:
+    given = text(value)
+    example = "write one origin, as in https://api.crm.example or http://10.0.0.5:8080"
+    try:
+        parts, port = split(given)
+    except ValueError:
+        raise ValueError(f"not a URL: {example}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"the scheme is not http or https: {example}")
+    if "@" in parts.netloc:
+        raise ValueError("a URL with a user or password is not taken: name a credential instead")
+    if parts.path or "?" in given or "#" in given:
+        raise ValueError(f"a target is an origin, without path or query: {example}; rules have the paths")
+    if re.search(r"\s", given) or port == 0 or parts.netloc.endswith(":"):
+        raise ValueError(f"not a URL: {example}")
+    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+    written = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    return Origin(scheme, host(written), port or {"https": 443, "http": 80}[scheme])
+
+
+def address(value: Any) -> tuple[str, int]:
+    where, colon, port = text(value).rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ValueError("an address is host:port, as in 127.0.0.1:9443")
+    return host(where), int(port)
+
+
+def source(value: Any) -> SecretSource:
+    """Where a secret is kept. The message never repeats what was given: it may be the secret."""
+    kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
+        return SecretSource("env", rest)
+    if kind == "file" and rest and not re.search(r"[\x00-\x1f]", rest):
+        return SecretSource("file", rest)
+    raise ValueError("a secret never stands in the rules: write env:NAME or file:/path, in quotes")
+
+
+def strategy(value: Any) -> Strategy:
+    if value in ("drop", "nullify", "redact"):
+        return Strategy(cast("MaskKind", value), None)
+    if isinstance(value, dict) and len(value) == 1:
+        ((kind, argument),) = value.items()
+        if kind == "replace" and isinstance(argument, str):
+            return Strategy("replace", argument)
+        if kind in ("keep_first", "keep_last"):
+            if isinstance(argument, str) and re.fullmatch(r"[1-9][0-9]{0,3}", argument):
+                return Strategy(cast("MaskKind", kind), int(argument))
+            raise ValueError(f"{kind} takes a number from 1, as in {{{kind}: 4}}")
+    raise ValueError(
+        "a mask is one of redact, nullify, drop, {keep_first: 4}, {keep_last: 4}, {replace: text}, one for each path"
+    )
+
+
+def algorithm(value: Any) -> str:
+    if value not in ALGORITHMS:
+        raise ValueError(f"not an algorithm that is taken: {', '.join(ALGORITHMS)}")
+    return cast("str", value)
+
+
+def header_name(value: Any) -> str:
+    if not HEADER_NAME.fullmatch(text(value)):
+        raise ValueError("not a header name")
+    if value.lower() in FRAMING_HEADERS:
+        raise ValueError("this header is the gateway's own: a credential cannot be in it")
+    return cast("str", value)
+
+
+Text = Annotated[str, BeforeValidator(text)]
+NameText = Annotated[str, BeforeValidator(name)]
+Flag = Annotated[bool, BeforeValidator(flag)]
+Size = Annotated[int, BeforeValidator(size)]
+Duration = Annotated[float, BeforeValidator(duration)]
+Host = Annotated[str, BeforeValidator(host)]
+Source = Annotated[SecretSource, PlainValidator(source)]
+MaskMap = dict[str, Annotated[Strategy, PlainValidator(strategy)]]
+Lines = Annotated[list[Text], BeforeValidator(listed)]
+
+
+class Model(BaseModel):
+    """`echo` says whether messages may repeat a key of this model: not where a secret may stand by mistake."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    echo: ClassVar[bool] = True
+
+
+class Rule(Model):
+    """One rule of a role."""
+
+    id: NameText
+    allow: Lines | None = None
+    hold: Lines | None = None
+    deny: Lines | None = None
+    when: Text | None = None
+    mask: MaskMap = Field(default_factory=dict)
+    reason: Text | None = None
+
+    @property
+    def verdicts(self) -> list[str]:
+        return [key for key in ("allow", "hold", "deny") if getattr(self, key) is not None]
+
+    @model_validator(mode="after")
+    def one_verdict(self) -> Self:
+        if len(self.verdicts) != 1:
+            raise ValueError("a rule has exactly one of allow, hold and deny")
+        if self.deny is not None and self.mask:
+            raise ValueError("a deny has no answer to mask: leave mask out")
+        return self
+
+
+class Role(Model):
+    """`roles/NAME.yaml`."""
+
+    role: NameText
+    extends: list[NameText] = Field(default_factory=list)
+    rules: list[Any]
+
+
+class Guardrail(Model):
+    """One rule that binds every role: a deny, a hold, or masks for every answer of every target."""
+
+    id: NameText
+    hold: Lines | None = None
+    deny: Lines | None = None
+    when: Text | None = None
+    mask: MaskMap = Field(default_factory=dict)
+    reason: Text | None = None
+
+    @property
+    def verdicts(self) -> list[str]:
+        return [key for key in ("hold", "deny") if getattr(self, key) is not None]
+
+    @model_validator(mode="after")
+    def one_purpose(self) -> Self:
+        if len(self.verdicts) > 1 or not (self.verdicts or self.mask):
+            raise ValueError("a guardrail has exactly one of hold and deny, or a mask alone; it never allows")
+        if self.deny is not None and self.mask:
+            raise ValueError("a deny has no answer to mask: leave mask out")
+        if not self.verdicts and (self.when or self.reason):
+            raise ValueError("a mask alone binds every answer: leave when and reason out")
+        return self
+
+
+class Guardrails(Model):
+    """`guardrails.yaml`."""
+
+    rules: list[Any]
+
+
+class Limits(Model):
+    request: Size | None = None
+    response: Size | None = None
+
+
+class Target(Model):
+    """One entry of `targets.yaml`."""
+
+    url: Annotated[Origin, PlainValidator(origin)]
+    credential: NameText | None = None
+    limits: Limits = Field(default_factory=Limits)
+    private: Flag = False
+    connect: Annotated[tuple[str, int], PlainValidator(address)] | None = None
+    cookies: Literal["pass"] | None = None
+    mask: MaskMap = Field(default_factory=dict)
+
+
+class Targets(Model):
+    """`targets.yaml`."""
+
+    targets: dict[str, Any]
+
+
+class Basic(Model):
+    echo: ClassVar[bool] = False
+    user: Text
+    password: Source
+
+
+class Header(Model):
+    echo: ClassVar[bool] = False
+    name: Annotated[str, BeforeValidator(header_name)]
+    value: Source
+    prefix: str = ""
+
+
+class Query(Model):
+    echo: ClassVar[bool] = False
+    name: Text
+    value: Source
+
+
+class Credential(Model):
+    """One entry of `credentials.yaml`."""
+
+    echo: ClassVar[bool] = False
+    hosts: Annotated[list[Host], Field(min_length=1)]
+    bearer: Source | None = None
+    basic: Basic | None = None
+    header: Header | None = None
+    query: Query | None = None
+
+    @model_validator(mode="after")
+    def one_kind(self) -> Self:
+        if sum(kind is not None for kind in (self.bearer, self.basic, self.header, self.query)) != 1:
+            raise ValueError("a credential has exactly one of bearer, basic, header and query")
+        return self
+
+
+class Credentials(Model):
+    """`credentials.yaml`."""
+
+    credentials: dict[str, Any]
+
+
+class Issuer(Model):
+    """One entry of `issuers`: an issuer of tokens, or the development issuer."""
+
+    dev: Flag = False
+    issuer: Text | None = None
+    audience: Text | None = None
+    algorithms: Annotated[list[Annotated[str, BeforeValidator(algorithm)]], Field(min_length=1)] | None = None
+    roles: Text | None = None
+    jwks_file: Text | None = None
+    alias: dict[str, NameText] = Field(default_factory=dict)
+    leeway: Duration = 30.0
+    max_ttl: Duration | None = None
+
+    @model_validator(mode="after")
+    def whole(self) -> Self:
+        needed = ("issuer", "audience", "algorithms", "roles", "jwks_file")
+        if self.dev:
+            beside = sorted(self.model_fields_set - {"dev"})
+            if beside:
+                raise ValueError(f"the development issuer takes nothing else: leave {', '.join(beside)} out")
+            return self
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"the issuer lacks {', '.join(missing)}")
+        return self
+
+
+class Recordings(Model):
+    dir: Text = "recordings"
+    max_body: Size = 10 * 2**20
+
+
+class Gateway(Model):
+    """`gateway.yaml`."""
+
+    issuers: list[Any]
+    recordings: Recordings = Field(default_factory=Recordings)
+    state: Text = ".lockgate"
+
+
+EXPECTED = {
+    "model_type": "a mapping is needed here: lines of key: value",
+    "dict_type": "a mapping is needed here: lines of key: value",
+    "list_type": "a list is needed here: lines that begin with -",
+    "string_type": "text is needed here",
+    "too_short": "the list is empty",
+    "literal_error": "the one value taken here is pass",
+}
+
+
+def explain(error: ErrorDetails, model: type[Model]) -> str:
+    """What a validation error says to the author of the file."""
+    kind, loc = error["type"], error["loc"]
+    if kind == "missing":
+        return f"the key {loc[-1]} is missing"
+    if kind == "extra_forbidden":
+        owner = owner_of(model, loc[:-1])
+        known = list(owner.model_fields)
+        wrong = str(loc[-1])
+        near = get_close_matches(wrong, known, 1) if owner.echo else []
+        start = f"unknown key {wrong}" if owner.echo else "unknown key"
+        return f"{start}: did you mean {near[0]}?" if near else f"{start}: known here: {', '.join(known)}"
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    return EXPECTED.get(kind, f"not valid here ({kind})")
+
+
+def owner_of(model: type[Model], loc: tuple[str | int, ...]) -> type[Model]:
+    """The model that the part of a file at `loc` is read by."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        inner = model_in(field.annotation) if field else None
+        model = inner or model
+    return model
+
+
+def model_in(annotation: Any) -> type[Model] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := model_in(part))), None)
+
+
+def entry_models() -> Mapping[type[Model], tuple[str, type[Model]]]:
+    """The models of files, each with the key its entries stand under and the model of one entry."""
+    return {
+        Role: ("rules", Rule),
+        Guardrails: ("rules", Guardrail),
+        Targets: ("targets", Target),
+        Credentials: ("credentials", Credential),
+        Gateway: ("issuers", Issuer),
+    }

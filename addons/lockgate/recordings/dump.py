@@ -1,0 +1,312 @@
+"""Flows as they are recorded: scrubbed states in mitmproxy's own format. The only module of the port that imports it.
+
+What belongs here: what of a flow is kept, and its serialisation. What never does: files, the chain, the secret of any
+flow that passes through.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from mitmproxy import connection, flow, http
+from mitmproxy.io import tnetstring
+
+from lockgate.bodies.encodings import decode
+from lockgate.errors import BodyUnreadable
+from lockgate.recordings import redact
+from lockgate.recordings.redact import BUILT_IN, Found, Names
+
+VERSION = 1
+HOST = "lockgate.invalid"
+MAX_BODY = 10 * 1024 * 1024
+
+State = dict[str, Any]
+"""A flow's state: what `Flow.get_state()` gives, plain values only."""
+
+
+class PrincipalEntry(TypedDict):
+    """Who: as the verified token says."""
+
+    issuer: str
+    subject: str
+    roles: list[str]
+    token_id: str | None
+
+
+class ConsideredEntry(TypedDict):
+    """One rule considered: `rule` is `role/rule-id`, `source` is `file:line`."""
+
+    rule: str
+    source: str
+    verdict: str
+    outcome: str
+    detail: str
+
+
+class DecisionEntry(TypedDict):
+    """What the policy said."""
+
+    verdict: str
+    rule: str | None
+    reason: str | None
+    considered: list[ConsideredEntry]
+
+
+class RefusalEntry(TypedDict):
+    """What the agent was told instead of an answer."""
+
+    status: int
+    detail: str
+
+
+class Projection(TypedDict):
+    """`metadata["lockgate"]` as the Record stage hands it over; `recordings/README.md` says what each member means.
+
+    `time` is seconds since the epoch, `timings` milliseconds. What is added here: `redacted`, `truncated`, `withheld`,
+    `decoded`, `repaired` and `chain`.
+    """
+
+    version: int
+    request_id: str
+    time: float
+    principal: PrincipalEntry | None
+    client: str
+    target: str | None
+    actions: list[list[str]]
+    decision: DecisionEntry | None
+    generation: str
+    masks: dict[str, int]
+    scrubbed: int
+    injected: list[str]
+    refusal: RefusalEntry | None
+    stage: str | None
+    sent: bool
+    upstream_status: int | None
+    timings: dict[str, float]
+
+
+def dumps(value: Any) -> bytes:
+    """A tnetstring. Raises ValueError for what is no plain value."""
+    return tnetstring.dumps(value)
+
+
+def loads(data: bytes) -> State:
+    """The dictionary that a tnetstring holds, such that `dumps` gives the same bytes. ValueError for anything else."""
+    try:
+        value = in_written_order(tnetstring.loads(data))
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
+        raise ValueError("not a record") from error
+    if not isinstance(value, dict):
+        raise ValueError("not a record")
+    return value
+
+
+def in_written_order(value: Any) -> Any:
+    """mitmproxy writes a dictionary's entries last first; read back they are put in their order again."""
+    if isinstance(value, dict):
+        return {key: in_written_order(value[key]) for key in reversed(value)}
+    if isinstance(value, list):
+        return [in_written_order(entry) for entry in value]
+    return value
+
+
+def flow_state(
+    subject: flow.Flow, projection: Mapping[str, Any], *, max_body: int = MAX_BODY, names: Names = BUILT_IN
+) -> State:
+    """What is recorded of a flow. Nothing in it is shared with the flow but immutable values.
+
+    Kept: the messages, redacted by `names` and the built-in lists, bodies up to `max_body` bytes; addresses and times.
+    Not kept: certificates, mitmproxy's backup, any metadata but `projection`.
+    Raises ValueError when `projection` holds anything but plain values.
+    """
+    state = subject.get_state()
+    notes = Notes(max_body, names)
+    for side in ("client_conn", "server_conn"):
+        state[side] = {**state[side], "certificate_list": [], "error": notes.text(state[side]["error"])}
+    state["client_conn"]["mitmcert"] = None
+    state["backup"] = None
+    state["comment"] = notes.text(state["comment"])
+    if state["error"]:
+        state["error"] = {**state["error"], "msg": notes.text(state["error"]["msg"])}
+    if state["type"] == "http":
+        state["request"] = notes.request(state["request"])
+        if state["response"]:
+            state["response"] = notes.message("response", state["response"])
+    if state.get("websocket"):
+        messages = notes.messages(state["websocket"]["messages"], content=2)
+        state["websocket"] = {**state["websocket"], "messages": messages}
+    if "messages" in state:
+        state["messages"] = notes.messages(state["messages"], content=1)
+    state["metadata"] = {}
+    state = plain(state)
+    state["metadata"] = {"lockgate": {**shaped(plain(projection)), **notes.entries()}}
+    return state
+
+
+class Notes:
+    """Scrubs the messages of one flow, and keeps account of what that changed, by side."""
+
+    def __init__(self, max_body: int, names: Names) -> None:
+        self._max_body = max_body
+        self._names = names
+        self._found: dict[str, Found] = {}
+        self._truncated: dict[str, int] = {}
+        self._withheld: dict[str, str] = {}
+        self._decoded: dict[str, str] = {}
+
+    def entries(self) -> dict[str, Any]:
+        entries = {
+            "redacted": {side: found.names for side, found in self._found.items() if found.names},
+            "truncated": self._truncated,
+            "withheld": self._withheld,
+            "decoded": self._decoded,
+        }
+        return {name: entry for name, entry in entries.items() if entry}
+
+    def text(self, value: str | None) -> str | None:
+        return redact.text(utf8(value), self._names).decode() if value else value
+
+    def request(self, message: State) -> State:
+        found = self._found.setdefault("request", Found())
+        path = redact.target(message["path"], self._names, found)
+        return self.message(
+            "request", {**message, "path": path, "authority": redact.authority(message["authority"], found)}
+        )
+
+    def message(self, side: str, message: State) -> State:
+        found = self._found.setdefault(side, Found())
+        content, encoded = self._body(side, message)
+        fields = message["headers"]
+        if not encoded:
+            fields = tuple(field for field in fields if field[0].lower() != b"content-encoding")
+        scrubbed = {**message, "headers": redact.headers(fields, self._names, found), "content": content}
+        if message["trailers"]:
+            scrubbed["trailers"] = redact.headers(message["trailers"], self._names, found)
+        if "reason" in message:
+            scrubbed["reason"] = redact.text(message["reason"], self._names, found)
+        return scrubbed
+
+    def _body(self, side: str, message: State) -> tuple[bytes | None, bool]:
+        """The body to record, and whether it still has its content encoding."""
+        content = message["content"]
+        encoding = header(message, b"content-encoding").strip().lower()
+        if not content or encoding in ("", "identity"):
+            return (self._clean(side, content, message) if content else content), True
+        try:
+            decoded = decode(content, encoding, self._max_body)
+        except BodyUnreadable as error:
+            # What cannot be read cannot be redacted.
+            self._withheld[side] = str(error)
+            return b"", False
+        clean = self._clean(side, decoded, message)
+        if clean == decoded and len(content) <= self._max_body:
+            return content, True
+        self._decoded[side] = encoding
+        return clean, False
+
+    def _clean(self, side: str, body: bytes, message: State) -> bytes:
+        if len(body) > self._max_body:
+            self._truncated[side] = len(body)
+            body = body[: self._max_body]
+        found = self._found.setdefault(side, Found())
+        readable = as_utf8(body)
+        clean = redact.text(readable, self._names, found)
+        if header(message, b"content-type").lower().startswith("application/x-www-form-urlencoded"):
+            clean = redact.form(clean, self._names, found)
+        return body if clean == readable else clean
+
+    def messages(self, messages: Sequence[Sequence[Any]], content: int) -> list[list[Any]]:
+        """Messages of a WebSocket or a session; `content` is its place in each. Together at most `max_body` bytes."""
+        found = self._found.setdefault("messages", Found())
+        left = self._max_body
+        result = []
+        for message in messages:
+            body = message[content]
+            if len(body) > left:
+                self._truncated["messages"] = self._truncated.get("messages", 0) + len(body) - left
+            kept = redact.text(body[:left], self._names, found)
+            left -= min(len(body), left)
+            result.append([*message[:content], kept, *message[content + 1 :]])
+        return result
+
+
+def header(message: State, name: bytes) -> str:
+    """A field's value, several lines joined by commas (RFC 9110, 5.3); empty where there is none."""
+    return ", ".join(value.decode("latin-1") for key, value in message["headers"] if key.lower() == name)
+
+
+WIDE = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# The first two characters of a JSON text are ASCII (RFC 4627, 3): where the NULs are tells the encoding.
+JSON_START = (
+    (re.compile(rb"\0\0\0[{\[\"]"), "utf-32-be"),
+    (re.compile(rb"[{\[\"]\0\0\0"), "utf-32-le"),
+    (re.compile(rb"\0[{\[\"]\0[^\0]"), "utf-16-be"),
+    (re.compile(rb"[{\[\"]\0[^\0]\0"), "utf-16-le"),
+)
+
+
+def as_utf8(body: bytes) -> bytes:
+    """Text in UTF-16 or UTF-32 as UTF-8, where its names can be found; anything else as it is."""
+    encoding = next((name for mark, name in WIDE if body.startswith(mark)), None)
+    encoding = encoding or next((name for pattern, name in JSON_START if pattern.match(body)), None)
+    return body.decode(encoding, "replace").encode() if encoding else body
+
+
+def utf8(value: str) -> bytes:
+    """UTF-8 of any string: a lone surrogate, which UTF-8 does not have, is spelt out."""
+    return value.encode("utf-8", "backslashreplace")
+
+
+def plain(value: Any) -> Any:
+    """A copy in the few types that a tnetstring has. Raises ValueError for any other, and never shows the value."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, bytes):
+        return bytes(value)
+    if isinstance(value, str):
+        return utf8(value).decode()
+    if isinstance(value, int):
+        return int(value) if value.bit_length() < 64 else hex(value)
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    raise ValueError(f"a {type(value).__name__} cannot be recorded")
+
+
+def shaped(value: Any) -> Any:
+    """Plain values with what looks like a token taken out of every string."""
+    if isinstance(value, str):
+        return redact.shapes(value.encode()).decode()
+    if isinstance(value, dict):
+        return {key: shaped(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [shaped(entry) for entry in value]
+    return value
+
+
+def event_state(kind: str, details: Mapping[str, Any], now: float) -> State:
+    """Something that is no flow, as one: `POST https://lockgate.invalid/events/<kind>` with `details` as JSON."""
+    body = json.dumps(shaped(plain(details)), indent=2).encode()
+    request = http.Request.make("POST", f"https://{HOST}/events/{kind}", body, {"content-type": "application/json"})
+    request.timestamp_start = request.timestamp_end = now
+    client = connection.Client(peername=("", 0), sockname=("", 0), timestamp_start=now)
+    event = http.HTTPFlow(client, connection.Server(address=None))
+    event.request = request
+    event.timestamp_created = now
+    state = plain(event.get_state())
+    state["metadata"] = {"lockgate": {"version": VERSION, "time": now, "event": kind}}
+    return state
+
+
+def stopped_state(state: State, sending: bool, now: float) -> State:
+    """A whole flow from an intent whose end nobody saw, because the gateway stopped."""
+    known = "it was being sent" if sending else "whether it was sent is not known"
+    error = {"msg": f"The gateway stopped before this request was finished; {known}.", "timestamp": now}
+    lockgate = {**state["metadata"]["lockgate"], "repaired": {"time": now, "sending": sending}}
+    return {**state, "error": error, "metadata": {"lockgate": lockgate}}

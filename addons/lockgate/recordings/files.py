@@ -1,0 +1,145 @@
+"""Record files on the disk: their names, their order, and where each record in them begins and ends.
+
+A record is one tnetstring; a file is records one behind the other, as stock mitmproxy reads it. What belongs here:
+reading, also while the gateway writes. What never does: writing, and what a record means.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lockgate.recordings.dump import loads
+
+SUFFIX = ".mitm"
+TORN_SUFFIX = ".torn"
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z-(\d{4,})\.mitm")
+JOURNAL = "journal"
+LOCK = ".lock"
+PREFIX_DIGITS = 12  # mitmproxy's own bound on a tnetstring's length prefix
+
+
+def new_path(directory: Path, now: float) -> Path:
+    """A name for a new file: `<UTC date>T<UTC time>Z-<NNNN>.mitm`; NNNN is one more than any in the directory."""
+    numbers = [int(match[1]) for path in directory.iterdir() if (match := NAME.fullmatch(path.name))]
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    return directory / f"{stamp}-{max(numbers, default=0) + 1:04d}{SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record: where it stands, its bytes, and the flow's state; None when the bytes are no such thing."""
+
+    path: Path
+    offset: int
+    raw: bytes
+    state: dict[str, Any] | None
+
+    @property
+    def lockgate(self) -> dict[str, Any]:
+        """What the gateway says of the flow: `metadata["lockgate"]`, empty for a flow of somebody else's."""
+        metadata = self.state.get("metadata") if self.state else None
+        projection = metadata.get("lockgate") if isinstance(metadata, dict) else None
+        return projection if isinstance(projection, dict) else {}
+
+    @property
+    def number(self) -> int | None:
+        """Its place in the chain, as it states it."""
+        chain = self.lockgate.get("chain")
+        number = chain.get("number") if isinstance(chain, dict) else None
+        return number if type(number) is int else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Bytes behind the last whole record. `torn`: they are what is left of one that was being written."""
+
+    path: Path
+    offset: int
+    torn: bool
+
+
+class RecordFile:
+    """The records of one file, in order. After iterating, `tail` says what is left behind the last. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tail: Tail | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        with self.path.open("rb") as file:
+            for offset, length in self._spans(file):
+                file.seek(offset)
+                raw = file.read(length)
+                yield record(self.path, offset, raw)
+
+    def last(self) -> Record | None:
+        """The last whole record. The ones before it are skipped, not read."""
+        with self.path.open("rb") as file:
+            span = None
+            for span in self._spans(file):
+                pass
+            if span is None:
+                return None
+            file.seek(span[0])
+            return record(self.path, span[0], file.read(span[1]))
+
+    def _spans(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
+        """Where each record begins, and its length in bytes."""
+        size = file.seek(0, 2)
+        offset = 0
+        while offset < size:
+            length = frame_length(file, offset)
+            if length is None or (offset + length <= size and not ends_record(file, offset + length)):
+                # A power cut may leave a file longer than what was written of it: nothing of ours ends in NUL.
+                file.seek(size - 1)
+                self.tail = Tail(self.path, offset, torn=file.read(1) == b"\0")
+                return
+            if offset + length > size:
+                self.tail = Tail(self.path, offset, torn=True)
+                return
+            yield offset, length
+            offset += length
+
+
+def record(path: Path, offset: int, raw: bytes) -> Record:
+    try:
+        return Record(path, offset, raw, loads(raw))
+    except ValueError:
+        return Record(path, offset, raw, None)
+
+
+def frame_length(file: BinaryIO, offset: int) -> int | None:
+    """The length of the tnetstring at `offset`, which may be more than there is; None when there is none."""
+    file.seek(offset)
+    head = file.read(PREFIX_DIGITS + 1)
+    digits, colon, _ = head.partition(b":")
+    if digits and not digits.isdigit():
+        return None
+    if not colon:
+        return None if len(head) > PREFIX_DIGITS else len(head) + 1
+    return len(digits) + 1 + int(digits) + 1 if digits else None
+
+
+def ends_record(file: BinaryIO, end: int) -> bool:
+    """Whether a dictionary ends here, as every flow does."""
+    file.seek(end - 1)
+    return file.read(1) == b"}"
+
+
+def in_order(directory: Path) -> list[Path]:
+    """The record files of a directory by the place of their first record in the chain, then by name.
+
+    Not by name alone: a clock may have been set back. Files whose first record is not whole come last.
+    """
+    return sorted(directory.glob(f"*{SUFFIX}"), key=lambda path: (first_number(path), path.name))
+
+
+def first_number(path: Path) -> float:
+    first = next(iter(RecordFile(path)), None)
+    return math.inf if first is None or first.number is None else first.number
