@@ -17,7 +17,9 @@ NOW = 1_800_000_000
 def test_token(tmp_path):
     token = mint(tmp_path, ["support", "reader"], 3600, NOW + 0.7, subject="me")
     [key] = DevKeys(tmp_path).keys().keys
-    claims = jwt.decode(token, key.public, algorithms=["EdDSA"], audience="lockgate", options={"verify_iat": False, "verify_nbf": False})
+    claims = jwt.decode(
+        token, key.public, algorithms=["EdDSA"], audience="lockgate", options={"verify_iat": False, "verify_nbf": False}
+    )
     assert claims.pop("jti")
     assert claims == {
         "iss": "lockgate-dev",

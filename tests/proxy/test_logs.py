@@ -27,14 +27,23 @@ def filtered(message: str, *args: object, exc_info: bool = False) -> str:
     ("message", "shown"),
     [
         pytest.param("client connect", "client connect", id="connect"),
-        pytest.param("server connect api.example:443 (10.0.0.1:443)", "server connect api.example:443 (10.0.0.1:443)", id="server"),
+        pytest.param(
+            "server connect api.example:443 (10.0.0.1:443)",
+            "server connect api.example:443 (10.0.0.1:443)",
+            id="server",
+        ),
         pytest.param(f"client connect {SECRET}", WITHHELD, id="prefix-alone-does-not-pass"),
         pytest.param(f"Unexpected data from server: b'{SECRET}'", WITHHELD, id="body"),
-        pytest.param(f"Client closed connection before completing request headers: b'CONNECT {SECRET}'", WITHHELD, id="head"),
-        pytest.param(f"Client TLS handshake failed. The client does not trust the proxy's certificate for {SECRET}",
-                     "TLS with a client failed: it does not trust the gateway's CA.", id="untrusted"),
+        pytest.param(
+            f"Client closed connection before completing request headers: b'CONNECT {SECRET}'", WITHHELD, id="head"
+        ),
+        pytest.param(
+            f"Client TLS handshake failed. The client does not trust the proxy's certificate for {SECRET}",
+            "TLS with a client failed: it does not trust the gateway's CA.",
+            id="untrusted",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_shown(message: str, shown: str) -> None:
     assert filtered(message) == shown
 

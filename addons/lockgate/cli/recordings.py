@@ -104,7 +104,7 @@ def show(identifier: str, paths: tuple[Path, ...], full: bool, as_json: bool) ->
     found = [state for state in states(paths, damaged) if any(name.startswith(identifier) for name in names(state))]
     exact = [state for state in found if identifier in names(state)]
     found = exact or found
-    if len({state["id"] for state in found}) > 1:
+    if not exact and len({state["id"] for state in found}) > 1:
         ids = ", ".join(visible(row_id(state)) for state in found[:5])
         raise click.UsageError(f"{identifier} is the beginning of several ids: {ids}")
     if not found:
@@ -196,10 +196,13 @@ def report_damage(damaged: Sequence[str]) -> None:
         sys.exit(1)
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A dictionary, empty where there is none: anybody's flow can be listed."""
+    return value if isinstance(value, dict) else {}
+
+
 def projection(state: dict[str, Any]) -> dict[str, Any]:
-    metadata = state.get("metadata")
-    found = metadata.get("lockgate") if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else {}
+    return mapping(mapping(state.get("metadata")).get("lockgate"))
 
 
 def row_id(state: dict[str, Any]) -> str:
@@ -214,25 +217,22 @@ def names(state: dict[str, Any]) -> tuple[str, str]:
 def summary(state: dict[str, Any]) -> dict[str, Any]:
     """One request in a line: `status` is what the agent got, None where nobody knows."""
     lockgate = projection(state)
-    principal = lockgate.get("principal") or {}
-    decision = lockgate.get("decision") or {}
-    refusal = lockgate.get("refusal") or {}
-    response = state.get("response")
-    status = response.get("status_code") if isinstance(response, dict) else None
-    error = state.get("error")
+    principal = mapping(lockgate.get("principal"))
+    decision = mapping(lockgate.get("decision"))
+    refusal = mapping(lockgate.get("refusal"))
     event = lockgate.get("event")
     return {
         "time": lockgate.get("time", state.get("timestamp_created")),
         "id": row_id(state),
         "verdict": decision.get("verdict"),
         "rule": decision.get("rule"),
-        "status": refusal.get("status", status),
+        "status": refusal.get("status", mapping(state.get("response")).get("status_code")),
         "subject": principal.get("subject"),
         "roles": list(principal.get("roles") or ()),
         "target": lockgate.get("target"),
         "request": f"event {event}" if event else request_line(state),
         "actions": lockgate.get("actions") or [],
-        "error": error.get("msg") if isinstance(error, dict) else None,
+        "error": mapping(state.get("error")).get("msg"),
     }
 
 
@@ -304,7 +304,7 @@ def tell(state: dict[str, Any], body_limit: int) -> None:
         heading("response")
         click.echo(visible(f"{text(response.get('http_version'))} {response['status_code']} {text(response['reason'])}"))
         message(response, body_limit)
-    messages = state.get("messages") or (state.get("websocket") or {}).get("messages") or ()
+    messages = state.get("messages") or mapping(state.get("websocket")).get("messages") or ()
     for entry in messages:
         sides = [part for part in entry if isinstance(part, bool)]
         heading("message from the agent" if sides and sides[0] else "message to the agent")
@@ -319,10 +319,10 @@ def heading(name: str) -> None:
 def story(state: dict[str, Any], lockgate: dict[str, Any]) -> Iterator[str]:
     """Who, what, and what came of it: one `name: value` a line, members without a value left out."""
     row = summary(state)
-    principal = lockgate.get("principal") or {}
-    decision = lockgate.get("decision") or {}
-    refusal = lockgate.get("refusal") or {}
-    chain = lockgate.get("chain") or {}
+    principal = mapping(lockgate.get("principal"))
+    decision = mapping(lockgate.get("decision"))
+    refusal = mapping(lockgate.get("refusal"))
+    chain = mapping(lockgate.get("chain"))
     facts = {
         "id": row["id"],
         "flow": state["id"] if state["id"] != row["id"] else None,
@@ -365,7 +365,7 @@ def listed(entries: dict[str, Any] | None, unit: str = "") -> str:
 
 def rules_considered(lockgate: dict[str, Any]) -> Iterator[str]:
     """Each rule that fitted an action, where it stands, and how it came out."""
-    considered = (lockgate.get("decision") or {}).get("considered") or ()
+    considered = mapping(lockgate.get("decision")).get("considered") or ()
     if considered:
         yield "considered:"
     for entry in considered:

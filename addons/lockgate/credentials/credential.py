@@ -43,12 +43,21 @@ class Credential(Sensitive):
     `header_name` (lower case) and `query_name` say which place it takes: one of them is None.
     """
 
+    name: str
+    header_name: str | None
+    query_name: str | None
+    _secret: str
+    _user: str
+    _header: tuple[str, str] | None
+
     def __init__(
         self, name: str, secret: str, *, header: tuple[str, str] | None = None, query: str = "", user: str = ""
     ) -> None:
-        """`name` is that of its entry in the rules. `header` is a name and a full value; `query` a parameter's name,
-        whose value is the secret; `user` stands before the secret in Basic. Raises SecretUnavailable for what is no
-        such name or value."""
+        """`name` is that of its entry in the rules.
+
+        `header` is a name and a full value; `query` a parameter's name, whose value is the secret; `user` stands before
+        the secret in Basic. Raises SecretUnavailable for what is no such name or value.
+        """
         if header is not None:
             require_header(name, *header)
         elif not query:
@@ -60,13 +69,6 @@ class Credential(Sensitive):
         set_once("_header", header)
         set_once("header_name", header[0].lower() if header else None)
         set_once("query_name", query or None)
-
-    name: str
-    header_name: str | None
-    query_name: str | None
-    _secret: str
-    _user: str
-    _header: tuple[str, str] | None
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} does not change")

@@ -118,8 +118,7 @@ def make_key(path: Path) -> None:
 
 def read_key(path: Path) -> tuple[Ed25519PrivateKey, tuple[int, ...]]:
     """The key and the stamp of the file it was read from. Raises OSError and KeysUnavailable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    with open(path, "rb", opener=opener) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise KeysUnavailable(f"{path}: not a regular file")
@@ -132,6 +131,11 @@ def read_key(path: Path) -> tuple[Ed25519PrivateKey, tuple[int, ...]]:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeysUnavailable(f"{path}: not an Ed25519 private key; delete it, and `lockgate token` makes a new one")
     return key, stamp(status)
+
+
+def opener(name: str, flags: int) -> int:
+    """Follows no link, and does not block on a named pipe."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def require_private(status: os.stat_result, path: Path) -> None:

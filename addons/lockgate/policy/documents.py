@@ -149,7 +149,8 @@ class Reader:
             return self.mapping(path, node)
         if isinstance(node, yaml.SequenceNode):
             return [self.value((*path, index), item, None) for index, item in enumerate(node.value)]
-        self.comment_after(node)
+        if isinstance(node, yaml.ScalarNode):
+            self.comment_after(node)
         return node.value
 
     def mapping(self, path: Path, node: yaml.MappingNode) -> dict[str, Any]:
@@ -166,7 +167,7 @@ class Reader:
                 found[key.value] = self.value((*path, key.value), value, key)
         return found
 
-    def comment_after(self, node: yaml.Node) -> None:
+    def comment_after(self, node: yaml.ScalarNode) -> None:
         """` #5` behind a plain value is a comment to YAML, and was most likely meant as part of it."""
         mark = node.end_mark
         if node.style is None and mark.line < len(self.lines):

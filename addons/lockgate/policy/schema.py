@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -279,9 +278,15 @@ class Targets(Model):
     targets: dict[str, Any]
 
 
+def user(value: Any) -> str:
+    if ":" in text(value):
+        raise ValueError("a user name has no colon (RFC 7617)")
+    return cast("str", value)
+
+
 class Basic(Model):
     echo: ClassVar[bool] = False
-    user: Text
+    user: Annotated[str, BeforeValidator(user)]
     password: Source
 
 
@@ -401,14 +406,3 @@ def model_in(annotation: Any) -> type[Model] | None:
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return annotation
     return next((found for part in get_args(annotation) if (found := model_in(part))), None)
-
-
-def entry_models() -> Mapping[type[Model], tuple[str, type[Model]]]:
-    """The models of files, each with the key its entries stand under and the model of one entry."""
-    return {
-        Role: ("rules", Rule),
-        Guardrails: ("rules", Guardrail),
-        Targets: ("targets", Target),
-        Credentials: ("credentials", Credential),
-        Gateway: ("issuers", Issuer),
-    }

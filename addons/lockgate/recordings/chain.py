@@ -125,7 +125,7 @@ def verify(records: Sequence[Seen], start: Link | None = START, head: Link = STA
         expected = record.link
     last = expected or START
     if last.number < head.number:
-        return Fault(Kind.REMOVED, len(records), f"records {span(last.number + 1, head.number)} are missing at the end")
+        return Fault(Kind.REMOVED, len(records), f"{span(last.number + 1, head.number)} missing at the end")
     return None
 
 
@@ -153,7 +153,7 @@ def gap(records: Sequence[Seen], index: int, expected: Link, link: Link) -> Faul
     missing = expected.number + 1
     if any(later.link and later.link.number == missing for later in records[index + 1 :]):
         return Fault(Kind.REORDERED, index, f"record {missing} belongs here and comes later")
-    return Fault(Kind.REMOVED, index, f"records {span(missing, link.number - 1)} are missing before it")
+    return Fault(Kind.REMOVED, index, f"{span(missing, link.number - 1)} missing before it")
 
 
 def repeated(records: Sequence[Seen], index: int, link: Link) -> Fault:
@@ -178,4 +178,4 @@ def misfit(records: Sequence[Seen], index: int, record: Seen) -> Fault:
 
 
 def span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first} to {last}"
+    return f"record {first} is" if first == last else f"records {first} to {last} are"

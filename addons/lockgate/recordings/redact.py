@@ -8,7 +8,7 @@ What never does: rules, mitmproxy, files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -100,13 +100,16 @@ BUILT_IN = Names()
 # A name may be nested (`user[password]`, `auth.token`), and spelt with JSON or percent escapes.
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})")
 PART = re.compile(r"[.\[\]]+")
+NAME_LOOKED_AT = 256  # bytes, from its end
+
+
+def is_secret(name: bytes, names: Names, query: bool = False) -> bool:
+    """Whether a field of this name is redacted; `query`: it stands in a query or a form."""
+    return is_secret_name(name[-NAME_LOOKED_AT:], names, query)
 
 
 @lru_cache(maxsize=4096)
-def is_secret(name: bytes, names: Names, query: bool = False) -> bool:
-    """Whether a field of this name is redacted; `query`: it stands in a query or a form."""
-    if len(name) > 1024:
-        name = name[-1024:]
+def is_secret_name(name: bytes, names: Names, query: bool) -> bool:
     text = ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), name.decode("latin-1"))
     for part in PART.split(text):
         squashed = squash(part)
@@ -182,8 +185,9 @@ def form(data: bytes, names: Names = BUILT_IN, found: Found | None = None, kind:
     return b"&".join(result)
 
 
-JWT = re.compile(rb"eyJ[\w-]{8,}\.ey[\w-]{4,}(?:\.[\w-]*)*")
-BEARER = re.compile(rb"(?i)\b(bearer\s+)[\w.~+/=-]{16,}")
+# Patterns take linear time on any input: runs are possessive, and a run that failed is not tried again from its middle.
+JWT = re.compile(rb"(?<![\w-])([\w-]{11,}+)\.ey[\w-]{4,}+(?:\.[\w-]*+)*+")
+BEARER = re.compile(rb"(?i)\b(bearer\s++)[\w.~+/=-]{16,}+")
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 USERINFO = re.compile(rb"://[^/?#\s\"'<>@\\]{1,512}@")
 
@@ -191,7 +195,8 @@ USERINFO = re.compile(rb"://[^/?#\s\"'<>@\\]{1,512}@")
 NAME = rb"\w$.\-\[\]%\\"
 FIELD = re.compile(rb"(?<![%b])([%b]{2,}+)([\"']?)\s*+([:=])[ \t\r\n]*+" % (NAME, NAME))
 ELEMENT = re.compile(rb"<((?:[\w.-]+:)?[\w.-]+)(?:\s[^<>]*)?(?<!/)>")
-PART_HEAD = re.compile(rb"(?i)\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n")
+PART_HEAD = re.compile(rb"(?im)^content-disposition:([^\r\n]*+)(?:\r?\n[^\r\n]++){0,8}+\r?\n\r?\n")
+PART_NAME = re.compile(rb"(?i)\bname=(?:\"([^\"]*)\"|([^\s;\"]+))")
 PART_END = re.compile(rb"\r?\n--")
 
 
@@ -207,7 +212,7 @@ def text(data: bytes, names: Names = BUILT_IN, found: Found | None = None) -> by
     data = shapes(data, found)
     if b"isposition" in lower:
         data = multipart(data, names, found)
-    if b"</" in data:
+    if b"<" in data:
         data = elements(data, names, found)
     return fields(data, names, found)
 
@@ -217,17 +222,21 @@ def shapes(data: bytes, found: Found | None = None) -> bytes:
     found = found or Found()
     if b"PRIVATE KEY-----" in data:
         data = shape(PRIVATE_KEY, REDACTED, "private-key", data, found)
-    data = shape(JWT, REDACTED, "jwt", data, found)
+    if b"eyJ" in data:
+        data = shape(JWT, lambda match: REDACTED if b"eyJ" in match[1] else match[0], "jwt", data, found)
     if b"earer" in data or b"EARER" in data:
         data = shape(BEARER, rb"\1" + REDACTED, "bearer", data, found)
     return shape(USERINFO, b"://" + REDACTED + b"@", "userinfo", data, found)
 
 
-def shape(pattern: re.Pattern[bytes], replacement: bytes, name: str, data: bytes, found: Found) -> bytes:
-    data, count = pattern.subn(replacement, data)
-    if count:
+Replacement = bytes | Callable[[re.Match[bytes]], bytes]
+
+
+def shape(pattern: re.Pattern[bytes], replacement: Replacement, name: str, data: bytes, found: Found) -> bytes:
+    clean = pattern.sub(replacement, data)
+    if clean != data:
         found.add("value", name)
-    return data
+    return clean
 
 
 KEPT = re.compile(rb"(?:null|true|false)(?![\w.+-])")
@@ -258,11 +267,13 @@ def fields(data: bytes, names: Names, found: Found, separators: bytes = b":=") -
 
 def starts_line(data: bytes, match: re.Match[bytes]) -> bool:
     """Whether only indentation or a list mark stands before it: a header line, or YAML."""
-    line = data[max(data.rfind(b"\n", 0, match.start()) + 1, match.start() - 64) : match.start()]
-    return not line.strip(b" \t-")
+    start = max(match.start() - INDENTATION, 0)
+    newline = data.rfind(b"\n", start, match.start())
+    return (newline >= 0 or start == 0) and not data[max(newline + 1, start) : match.start()].strip(b" \t-")
 
 
-QUOTE = re.compile(rb"(\\*)([\"'])")
+INDENTATION = 64  # bytes before a name that are looked at
+QUOTE = re.compile(rb"(?<!\\)(\\*+)([\"'])")
 BRACKET = re.compile(rb"[\"'{}\[\]]")
 URL_STOP = re.compile(rb"[&#\s\"'<>\\]")
 BARE_STOP = re.compile(rb"[\r\n,}\])\"'<>&\\]")
@@ -346,9 +357,9 @@ def multipart(data: bytes, names: Names, found: Found) -> bytes:
     start = position = 0
     while match := PART_HEAD.search(data, position):
         position = match.end()
-        name = match[1] if match[1] is not None else match[2]
-        if is_secret(name, names, query=True):
-            found.add("part", name)
+        named = PART_NAME.search(match[1])
+        if named and is_secret(named[1] or named[2] or b"", names, query=True):
+            found.add("part", named[1] or named[2])
             pieces += (data[start:position], REDACTED)
             start = position = stop(PART_END, data, position)
     pieces.append(data[start:])

@@ -9,8 +9,7 @@ from mitmproxy import http
 
 from lockgate.errors import KeysUnavailable, Refused, TokenRejected
 from lockgate.exchange import Exchange, exchange, is_reverse
-from lockgate.identity.presented import Presented, read_presented
-from lockgate.model import Principal
+from lockgate.identity.presented import read_presented
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -18,63 +17,43 @@ HOW = "Send a valid token: as HTTPS_PROXY=http://agent:TOKEN@HOST:PORT, or as Be
 
 
 class Identify:
-    """A tunnel uses its CONNECT's token; expiry is checked again on every request."""
+    """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        presented, principal = self._verify(found, flow, status=407)
-        self._bind(found, presented, principal)
+        self._identify(flow, found, 407)
         found.session.tunnel = (flow.request.host, flow.request.port)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
+        if found.session.tunnel and found.identity_values:
+            detail = "A second identity was sent inside the tunnel."
+            raise Refused(Refusal(400, detail, "Send it on CONNECT only.", close=True))
+        self._identify(flow, found, 401 if found.session.tunnel or is_reverse(flow.client_conn) else 407)
+
+    def _identify(self, flow: http.HTTPFlow, found: Exchange, status: int) -> None:
         found.generation = self._runtime.generation
         session = found.session
-        if session.tunnel is None:
-            status = 401 if is_reverse(flow.client_conn) else 407
-            presented, principal = self._verify(found, flow, status)
-            self._bind(found, presented, principal)
-        elif found.identity_values:
-            raise Refused(
-                Refusal(400, "A second identity was sent inside the tunnel.", "Send it on CONNECT only.", close=True)
-            )
-        assert session.principal is not None
-        if session.principal.expires_at <= time.time():
-            raise _unidentified("expired", 401, close=True)
-        found.principal, found.presented = session.principal, session.presented
-
-    def _verify(self, found: Exchange, flow: http.HTTPFlow, status: int) -> tuple[Presented, Principal]:
-        found.generation = self._runtime.generation
         try:
-            presented = read_presented(found.identity_values)
+            presented = session.presented if session.tunnel else read_presented(found.identity_values)
             if presented is None:
-                raise _unidentified("no token was sent", status)
+                raise TokenRejected("no token was sent")
             principal = self._runtime.verifier.verify(presented.token, time.time(), _is_loopback(flow))
         except TokenRejected as rejected:
-            raise _unidentified(rejected.reason, status) from None
+            detail = f"The caller is not identified: {rejected.reason}."
+            # Inside a tunnel a fresh token needs a fresh CONNECT.
+            raise Refused(Refusal(status, detail, HOW, close=session.tunnel is not None)) from None
         except KeysUnavailable:
             raise Refused(Refusal(503, "The token issuer's keys cannot be read.", "Tell the operator.")) from None
-        return presented, principal
-
-    def _bind(self, found: Exchange, presented: Presented, principal: Principal) -> None:
-        """One client connection, one principal: another one's token on it ends it."""
-        session = found.session
         held = session.principal
         if held and (held.issuer, held.subject, held.roles) != (principal.issuer, principal.subject, principal.roles):
-            raise Refused(
-                Refusal(
-                    403, "This connection belongs to another principal.", "Open a connection of your own.", close=True
-                )
-            )
+            detail = "This connection belongs to another principal."
+            raise Refused(Refusal(403, detail, "Open a connection of your own.", close=True))
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
-
-
-def _unidentified(reason: str, status: int, *, close: bool = False) -> Refused:
-    return Refused(Refusal(status, f"The caller is not identified: {reason}.", HOW, close=close))
 
 
 def _is_loopback(flow: http.HTTPFlow) -> bool:

@@ -14,7 +14,7 @@ from mitmproxy import http
 from lockgate.actions.http import read
 from lockgate.bodies import encodings
 from lockgate.bodies.json import is_json, parse
-from lockgate.errors import BodyUnreadable, Refused, RequestUnreadable
+from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted, Refused, RequestUnreadable
 from lockgate.exchange import Exchange, exchange, is_reverse
 from lockgate.credentials.credential import without_parameter
 from lockgate.model import Target, Unreadable
@@ -131,10 +131,12 @@ async def _decoded(request: http.Request, target: Target) -> bytes:
         if len(raw) > LARGE:
             return await asyncio.to_thread(encodings.decode, raw, coding, target.limits.request)
         return encodings.decode(raw, coding, target.limits.request)
+    except BodyTooLarge:
+        raise Refused(_too_large(target)) from None
     except BodyUnreadable as unreadable:
-        raise Refused(
-            Refusal(415, f"The body cannot be decoded: {unreadable}.", "Send it without Content-Encoding.")
-        ) from None
+        status = 415 if isinstance(unreadable, EncodingNotAccepted) else 400
+        detail = f"The body cannot be decoded: {unreadable}."
+        raise Refused(Refusal(status, detail, "Send it without Content-Encoding.")) from None
 
 
 async def _document(request: http.Request, body: bytes) -> object:

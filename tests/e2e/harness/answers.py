@@ -21,7 +21,7 @@ SSN = "078-05-1120"
 EMAIL = "ann.example@mail.example"
 CARD = "4111-1111-1111-1111"
 UNMASKED = (SSN, EMAIL, CARD)
-CRM_TOKEN = 'crm-Z9x/4Kq+hunter"2&end=='  # has what each kind of escaping changes
+CRM_TOKEN = "crm-Z9x/4Kq+hunter2~end=="  # of the letters a Bearer token may have, those that escaping changes
 CUSTOMER = {
     "id": 42,
     "name": "Ann Example",
@@ -111,6 +111,7 @@ def echo_secret(connection: Connection, seen: Seen) -> None:
 
 
 def secret_in_form(secret: str, form: str) -> str:
+    """The secret as `form` writes it; as it is where the form is about the place."""
     forms = {
         "bearer": f"Bearer {secret}",
         "base64": base64.b64encode(secret.encode()).decode(),
@@ -120,7 +121,6 @@ def secret_in_form(secret: str, form: str) -> str:
         "url-lower": urllib.parse.quote(secret, safe="").replace("%2B", "%2b").replace("%2F", "%2f"),
         "url-plus": urllib.parse.quote_plus(secret),
         "html": html.escape(secret),
-        "hex": secret.encode().hex(),
         "nested-json": json.dumps({"token": secret}),
     }
     return forms.get(form, secret)
@@ -128,7 +128,7 @@ def secret_in_form(secret: str, form: str) -> str:
 
 SECRET_FORMS = (
     "body", "bearer", "header", "header-name", "reason", "location", "key", "error", "gzip", "unicode-escapes",
-    "base64", "base64url", "basic", "url", "url-lower", "url-plus", "html", "hex", "nested-json",
+    "base64", "base64url", "basic", "url", "url-lower", "url-plus", "html", "nested-json",
 )  # fmt: skip
 
 

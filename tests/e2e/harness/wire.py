@@ -88,6 +88,19 @@ class Wire:
             body = self.rest()
         return Reply(status, headers, body)
 
+    def reply_or_end(self, *, to: str = "GET") -> Reply | None:
+        """The next response; None when the other side closes, or stays silent, without a byte of one.
+
+        Raises:
+            Incomplete: it ended within a response.
+        """
+        try:
+            return self.reply(to=to)
+        except Incomplete as incomplete:
+            if incomplete.received:
+                raise
+            return None
+
     def rest(self, timeout: float = TIMEOUT) -> bytes:
         """What comes until the other side closes, or for `timeout` seconds at a time."""
         self.socket.settimeout(timeout)

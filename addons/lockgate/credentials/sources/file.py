@@ -17,9 +17,7 @@ def read(name: str) -> str:
     group and others cannot read or write.
     """
     try:
-        # Not blocking, so that a named pipe cannot hold up the gateway.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
+        with open(name, "rb", opener=opener) as file:
             require_private_file(os.fstat(file.fileno()), name)
             content = file.read(MAX_FILE + 1)
     except OSError as error:
@@ -27,6 +25,11 @@ def read(name: str) -> str:
     if len(content) > MAX_FILE:
         raise SecretUnavailable(f"file:{name}: larger than {MAX_FILE} bytes")
     return content.decode("ascii", errors="replace").removesuffix("\n").removesuffix("\r")
+
+
+def opener(name: str, flags: int) -> int:
+    """Does not block, so that a named pipe cannot hold up the gateway."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def require_private_file(status: os.stat_result, name: str) -> None:

@@ -1,0 +1,130 @@
+"""A directory of rules to a Generation, or to all of its errors at once. The only pure-side module that opens files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from lockgate.errors import Problem, RulesInvalid
+from lockgate.model import GatewayConfig
+from lockgate.policy import config, documents, schema
+from lockgate.policy.checked import Checked, check
+from lockgate.policy.compile import RoleFile, compile_policy
+from lockgate.policy.documents import Document
+from lockgate.policy.generation import Generation
+from lockgate.policy.rules import GUARDRAILS
+
+REQUIRED = ("gateway.yaml", "targets.yaml")
+OPTIONAL = ("credentials.yaml", "guardrails.yaml")
+NOT_RULES = ("tests/", "schema.json")
+
+
+def load(directory: Path) -> Generation:
+    """The generation that `directory` holds, read once. Raises RulesInvalid with every problem, in order of place."""
+    directory = Path(os.path.normpath(directory.absolute()))
+    return assemble(read_files(directory), directory)
+
+
+def read_files(directory: Path) -> dict[str, bytes]:
+    """The content of every file, by path within the directory, sorted; hidden files, tests and the schema left out."""
+    if not directory.is_dir():
+        raise RulesInvalid([Problem(".", 1, 1, f"there is no directory {directory}: name the one with gateway.yaml")])
+    found, problems = {}, []
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        hidden = any(part.startswith(".") for part in name.split("/")) or name.endswith("~")
+        if hidden or name.startswith(NOT_RULES) or not path.is_file():
+            continue
+        try:
+            found[name] = path.read_bytes()
+        except OSError as error:
+            problems.append(Problem(name, 1, 1, f"cannot be read: {error.strerror}"))
+    if problems:
+        raise RulesInvalid(problems)
+    return found
+
+
+def identify(files: Mapping[str, bytes]) -> str:
+    """The generation's name: SHA-256 over every path and content, each with its length, sorted by path."""
+    digest = sha256()
+    for name, content in sorted(files.items()):
+        for part in (name.encode(), content):
+            digest.update(b"%d:" % len(part) + part)
+    return digest.hexdigest()
+
+
+def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
+    """Parse, check and compile the content of a rules directory. Raises RulesInvalid."""
+    problems: list[Problem] = [*strays(files)]
+    read: dict[str, Document] = {}
+    for name in sorted(files):
+        if is_rules(name):
+            try:
+                read[name] = documents.read(name, files[name])
+            except RulesInvalid as error:
+                problems += error.problems
+    gateway = gateway_of(read, directory, problems)
+    credentials = file(read, "credentials.yaml", schema.Credentials, "credentials", schema.Credential, problems)
+    targets = file(read, "targets.yaml", schema.Targets, "targets", schema.Target, problems)
+    guardrails = file(read, "guardrails.yaml", schema.Guardrails, "rules", schema.Guardrail, problems)
+    roles = roles_of(files, read, problems)
+    specs = config.credentials(credentials, directory, problems) if credentials else {}
+    names = credentials.names if credentials else frozenset()
+    unreadable = "credentials.yaml" in files and credentials is None
+    origins = config.targets(targets, credentials, None if unreadable else names, problems) if targets else {}
+    policy = compile_policy(roles, guardrails, targets, problems)
+    if problems or gateway is None:
+        raise RulesInvalid(ordered(problems))
+    return Generation(identify(files), dict(files), gateway, origins, specs, policy)
+
+
+def is_rules(name: str) -> bool:
+    folder, _, base = name.rpartition("/")
+    return name in REQUIRED + OPTIONAL or (folder == "roles" and base.endswith(".yaml"))
+
+
+def strays(files: Mapping[str, bytes]) -> list[Problem]:
+    """Files that are missing, and files that look like rules and would be ignored."""
+    missing = [Problem(name, 1, 1, "the file is missing") for name in REQUIRED if name not in files]
+    unknown = [
+        Problem(name, 1, 1, f"not a rules file: known are {', '.join(REQUIRED + OPTIONAL)} and roles/NAME.yaml")
+        for name in files
+        if name.endswith((".yaml", ".yml")) and not is_rules(name)
+    ]
+    return missing + unknown
+
+
+def file[F: schema.Model, E: schema.Model](
+    read: Mapping[str, Document], name: str, whole: type[F], key: str, entry: type[E], problems: list[Problem]
+) -> Checked[F, E] | None:
+    return check(read[name], whole, key, entry, problems) if name in read else None
+
+
+def gateway_of(read: Mapping[str, Document], directory: Path, problems: list[Problem]) -> GatewayConfig | None:
+    checked = file(read, "gateway.yaml", schema.Gateway, "issuers", schema.Issuer, problems)
+    return config.gateway(checked, directory, problems) if checked else None
+
+
+def roles_of(
+    files: Mapping[str, bytes], read: Mapping[str, Document], problems: list[Problem]
+) -> dict[str, RoleFile | None]:
+    """Every role by the name of its file; None where the file cannot be read."""
+    found: dict[str, RoleFile | None] = {}
+    for path in sorted(files):
+        if not path.startswith("roles/") or not is_rules(path):
+            continue
+        name = path.removeprefix("roles/").removesuffix(".yaml")
+        checked = file(read, path, schema.Role, "rules", schema.Rule, problems)
+        if name == GUARDRAILS:
+            problems.append(Problem(path, 1, 1, "no role can be called guardrails: rename the file and its role"))
+        elif checked and checked.model and checked.model.role != name:
+            message = f"the file is named {name}.yaml: write role: {name}, or rename the file"
+            problems.append(checked.document.problem(("role",), message))
+        found[name] = checked
+    return found
+
+
+def ordered(problems: list[Problem]) -> list[Problem]:
+    return sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import copy
+import html
+import json
+import pickle
+from base64 import b64encode
+from dataclasses import asdict, dataclass
+from urllib.parse import parse_qsl, quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockgate.credentials.credential import Credential
+from lockgate.errors import SecretUnavailable
+
+SECRET = "s3cr/t+<k&y>='\"~?"
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40)
+
+
+@pytest.fixture
+def in_header() -> Credential:
+    return Credential("crm", SECRET, header=("X-Api-Key", SECRET))
+
+
+@pytest.fixture
+def in_query() -> Credential:
+    return Credential("crm", SECRET, query="api_key")
+
+
+def test_place(in_header, in_query):
+    assert (in_header.header_name, in_header.query_name) == ("x-api-key", None)
+    assert (in_query.header_name, in_query.query_name) == (None, "api_key")
+
+
+class TestHeader:
+    def test_apply(self, in_header):
+        headers = ((b"host", b"crm"), (b"accept", b"*/*"))
+        assert in_header.apply("/a?b=c", headers) == ("/a?b=c", (*headers, (b"X-Api-Key", SECRET.encode())))
+        assert headers == ((b"host", b"crm"), (b"accept", b"*/*"))
+
+    def test_the_agents_own_are_replaced(self, in_header):
+        headers = ((b"x-api-key", b"1"), (b"a", b"b"), (b"X-API-KEY", b"2"), (b"\xff", b"c"))
+        kept = ((b"a", b"b"), (b"\xff", b"c"))
+        assert in_header.strip("/", headers) == ("/", kept)
+        assert in_header.apply("/", headers) == ("/", (*kept, (b"X-Api-Key", SECRET.encode())))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("", SECRET),
+            ("X Key", SECRET),
+            ("X-Key:", SECRET),
+            ("X-Key\n", SECRET),
+            ("X-Ké", SECRET),
+            ("Host", SECRET),
+            ("content-length", SECRET),
+            ("Transfer-Encoding", SECRET),
+            ("Proxy-Authorization", SECRET),
+            ("X-Key", ""),
+            ("X-Key", " " + SECRET),
+            ("X-Key", SECRET + "\r\nX: y"),
+            ("X-Key", "é" + SECRET),
+        ],
+    )
+    def test_refused(self, name, value):
+        with pytest.raises(SecretUnavailable, match="crm") as caught:
+            Credential("crm", SECRET, header=(name, value))
+        assert SECRET not in str(caught.value)
+
+
+class TestQuery:
+    @pytest.mark.parametrize(
+        ("path", "before"),
+        [
+            ("/a", "/a?"),
+            ("/a?", "/a?"),
+            ("/a?b=c", "/a?b=c&"),
+            ("/a?b=c&", "/a?b=c&"),
+            ("/a?api_keys=1", "/a?api_keys=1&"),
+            ("/a?api_key=1", "/a?"),
+            ("/a?api_key", "/a?"),
+            ("/a?b=c&API_KEY=1&d=%20", "/a?b=c&d=%20&"),
+            ("/a?%61pi_key=1&b", "/a?b&"),
+            ("/a?b=1;api_key=2;c=3", "/a?b=1;c=3&"),
+            ("/a?+api_key=2", "/a?"),
+        ],
+    )
+    def test_apply(self, in_query, path, before):
+        applied, headers = in_query.apply(path, ((b"a", b"b"),))
+        assert applied == f"{before}api_key={quote(SECRET, safe='')}"
+        assert headers == ((b"a", b"b"),)
+
+    def test_strip_leaves_other_paths_alone(self, in_query):
+        for path in ("/", "/a;api_key=1", "/a?b=%zz&c=d+e", "/a?b=?api_key=1", "/a?a==b&&c"):
+            expected = path.replace("&&", "&")
+            assert in_query.strip(path, ())[0] in (path, expected)
+
+    def test_a_fragment_is_refused(self, in_query):
+        with pytest.raises(ValueError, match="fragment"):
+            in_query.apply("/a#b", ())
+
+    def test_a_name_is_needed(self):
+        with pytest.raises(SecretUnavailable, match="crm"):
+            Credential("crm", SECRET)
+
+    @given(secret=VISIBLE, name=VISIBLE)
+    def test_a_target_reads_it_back(self, secret, name):
+        path, _ = Credential("crm", secret, query=name).apply("/a?b=c", ())
+        assert parse_qsl(path.partition("?")[2], strict_parsing=True) == [("b", "c"), (name, secret)]
+        assert path.isascii()
+        assert " " not in path
+
+
+class TestSecrecy:
+    def test_prints_nothing(self, in_header, in_query):
+        for credential in (in_header, in_query):
+            for text in (repr(credential), str(credential), f"{credential}", f"{[credential]}"):
+                assert SECRET not in text
+                assert "crm redacted" in text
+
+    def test_is_neither_pickled_nor_copied(self, in_header):
+        @dataclass
+        class Holder:
+            credential: Credential
+
+        in_header.forms()
+        for act in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError):
+                act(in_header)
+        with pytest.raises(TypeError):
+            asdict(Holder(in_header))
+        with pytest.raises(TypeError):
+            json.dumps(in_header)
+
+    def test_does_not_change(self, in_header):
+        with pytest.raises(AttributeError):
+            in_header.header_name = "host"
+
+
+class TestScrub:
+    @pytest.mark.parametrize(
+        "echo",
+        [
+            pytest.param(SECRET, id="plain"),
+            pytest.param(quote(SECRET, safe=""), id="percent"),
+            pytest.param(quote(SECRET, safe="").lower(), id="percent-lower"),
+            pytest.param(json.dumps(SECRET)[1:-1], id="json"),
+            pytest.param(json.dumps(SECRET)[1:-1].replace("/", "\\/"), id="json-slash"),
+            pytest.param(html.escape(SECRET), id="html"),
+            pytest.param(b64encode(SECRET.encode()).decode(), id="base64"),
+            pytest.param(b64encode(SECRET.encode()).decode().rstrip("="), id="base64-unpadded"),
+        ],
+    )
+    def test_each_form(self, in_header, echo):
+        data = f'{{"a": "{echo}", "b": "{echo}"}}'.encode()
+        assert in_header.scrub(data) == (b'{"a": "[redacted]", "b": "[redacted]"}', 2)
+
+    def test_basic_leaves_neither_pair_nor_password(self):
+        credential = Credential("crm", SECRET, header=("Authorization", "Basic x"), user="gateway")
+        pair = f"gateway:{SECRET}"
+        data = b" ".join([pair.encode(), b64encode(pair.encode()), SECRET.encode(), b"gateway"])
+        assert credential.scrub(data) == (b"[redacted] [redacted] [redacted] gateway", 3)
+
+    def test_within_other_base64(self, in_header):
+        encoded = b64encode(b"another-user:" + SECRET.encode() + b":more")
+        scrubbed, count = in_header.scrub(encoded)
+        assert count == 1
+        assert b"[redacted]" in scrubbed
+
+    def test_nothing_to_do(self, in_header):
+        data = b"nothing of the kind" * 100
+        assert in_header.scrub(data) == (data, 0)
+        assert in_header.scrub(b"") == (b"", 0)
+
+    @given(secret=VISIBLE, before=st.binary(max_size=9), after=st.binary(max_size=9))
+    def test_no_form_is_left(self, secret, before, after):
+        credential = Credential("crm", secret, header=("X-Key", secret))
+        scrubbed, count = credential.scrub(before + secret.encode() + after)
+        assert count >= 1
+        assert secret.encode() not in scrubbed
+
+    def test_longest_first(self, in_header):
+        lengths = [len(form) for form in in_header.forms()]
+        assert lengths == sorted(lengths, reverse=True)
+        assert lengths[-1] >= 8

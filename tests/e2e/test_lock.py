@@ -1,0 +1,130 @@
+"""Any option that could let traffic past the gateway keeps it from starting, with one clear line."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from harness.gateway import MakeGateway
+from harness.upstream import RecordingUpstream
+
+OPTIONS = {
+    "ignore-hosts": ["--ignore-hosts", ".*"],
+    "allow-hosts": ["--allow-hosts", "x"],
+    "tcp-hosts": ["--tcp-hosts", ".*"],
+    "rawtcp": ["--set", "rawtcp=true"],
+    "eager": ["--set", "connection_strategy=eager"],
+    "stream-large-bodies": ["--set", "stream_large_bodies=1"],
+    "map-remote": ["--map-remote", "|http://plain.example|http://evil.example"],
+    "modify-headers": ["--modify-headers", "/~q/x-a/b"],
+    "modify-body": ["--modify-body", "/~q/a/b"],
+    "upstream-auth": ["--set", "upstream_auth=a:b"],
+    "ssl-insecure": ["--ssl-insecure"],
+    "no-header-validation": ["--set", "validate_inbound_headers=false"],
+    "save-stream": ["-w", "flows"],
+    "read-flows": ["-r", "flows"],
+    "client-replay": ["-C", "flows"],
+    "server-replay": ["-S", "flows"],
+    "proxyauth": ["--proxyauth", "any"],
+    "socks5": ["--mode", "socks5"],
+    "upstream-mode": ["--mode", "upstream:http://127.0.0.1:1"],
+    "transparent": ["--mode", "transparent"],
+    "http2": ["--set", "http2=true"],
+    "certs": ["--certs", "x.pem"],
+    "flow-detail": ["--flow-detail", "4"],
+    "proxy-debug": ["--set", "proxy_debug=true"],
+    "unknown-option": ["--set", "no_such_option=1"],
+    "filter-is-fine-but-a-second-script-is-not": ["-s", "other.py"],
+}
+
+
+def lockgate_lines(output: str) -> list[str]:
+    return [line for line in output.splitlines() if "lockgate:" in line]
+
+
+@pytest.mark.parametrize("options", [pytest.param(options, id=name) for name, options in OPTIONS.items()])
+def test_options_that_are_not_to_be_set(make_gateway: MakeGateway, options: list[str]) -> None:
+    gateway = make_gateway(options=options)
+    (gateway.home / "other.py").write_text("addons = []\n")
+    (gateway.home / "flows").write_bytes(b"")
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    assert not gateway.listens()
+    assert "Traceback" not in gateway.output
+    assert len(gateway.output.strip().splitlines()) <= 3, gateway.output
+
+
+@pytest.mark.parametrize("variable", ["SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"])
+def test_key_logs_are_not_written(make_gateway: MakeGateway, variable: str, tmp_path: Path) -> None:
+    gateway = make_gateway(environment={variable: str(tmp_path / "keys")})
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    (line,) = lockgate_lines(gateway.output)
+    assert variable in line
+    assert not (tmp_path / "keys").exists() or not (tmp_path / "keys").read_bytes()
+
+
+def test_options_from_the_configuration_file_count(make_gateway: MakeGateway) -> None:
+    """mitmproxy reads `config.yaml` in its confdir without a word."""
+    gateway = make_gateway()
+    (gateway.confdir / "config.yaml").write_text("ignore_hosts: ['.*']\n")
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    (line,) = lockgate_lines(gateway.output)
+    assert "ignore_hosts" in line
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        pytest.param("roles/support.yaml", "role: support\nrules: [{id: a}]\n", "roles/support.yaml:2", id="bad-rule"),
+        pytest.param("targets.yaml", "targets: {\n", "targets.yaml", id="bad-yaml"),
+        pytest.param("gateway.yaml", "issuers: []\nnonsense: 1\n", "gateway.yaml:2", id="unknown-key"),
+    ],
+)
+def test_rules_with_errors_keep_it_from_starting(make_gateway: MakeGateway, file: str, text: str, says: str) -> None:
+    gateway = make_gateway()
+    gateway.write_rules({file: text})
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    assert says in gateway.output
+    assert "Traceback" not in gateway.output
+
+
+def test_missing_rules_keep_it_from_starting(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    gateway = make_gateway(options=["--set", f"lockgate_rules={tmp_path / 'none'}"])
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    assert str(tmp_path / "none") in gateway.output
+    assert "Traceback" not in gateway.output
+
+
+def test_recordings_that_cannot_be_written_keep_it_from_starting(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(options=["--set", "lockgate_recordings=/proc/nowhere"])
+    gateway.launch()
+    assert gateway.wait_exit() != 0
+    assert "/proc/nowhere" in gateway.output
+    assert "Traceback" not in gateway.output
+
+
+def test_it_listens_on_loopback_unless_told_otherwise(make_gateway: MakeGateway, token: str) -> None:
+    gateway = make_gateway().start()
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex(("127.0.0.2", gateway.port)) != 0
+    assert gateway.ask("GET", "/v1/json", token).status == 200
+
+
+def test_options_that_may_be_set(make_gateway: MakeGateway, crm: RecordingUpstream, token: str) -> None:
+    options = ["--listen-host", "127.0.0.1", "--set", "lockgate_recordings=kept", "--set", "lockgate_state=state"]
+    gateway = make_gateway(options=[*options, "--set", "termlog_verbosity=warn"], ready="")
+    gateway.start()
+    assert gateway.ask("GET", "/v1/json", token).status == 200
+    assert gateway.stop() == 0
+    kept = gateway.home / "kept"
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_file()} == {0o600}
+    assert (gateway.home / "state").stat().st_mode & 0o777 == 0o700
+    assert not gateway.recordings.exists()

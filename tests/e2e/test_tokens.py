@@ -1,0 +1,194 @@
+"""Who is not identified gets 407, and no byte of the request goes anywhere (DESIGN: Identify)."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+
+import pytest
+
+from harness.answers import CRM_TOKEN
+from harness.expect import eventually, refused
+from harness.gateway import Gateway, head, identity
+from harness.issuer import Issuer
+from harness.rules import CRM, PLAIN
+from harness.upstream import RecordingUpstream
+
+Fields = Callable[[Issuer], list[str]]
+
+
+def bearer(make: Callable[[Issuer], str]) -> Fields:
+    return lambda issuer: identity(make(issuer))
+
+
+def basic(text: bytes) -> Fields:
+    return lambda issuer: [f"Proxy-Authorization: Basic {base64.b64encode(text).decode()}"]
+
+
+BAD: dict[str, Fields] = {
+    "none": lambda issuer: [],
+    "empty-header": lambda issuer: ["Proxy-Authorization:"],
+    "empty-bearer": lambda issuer: ["Proxy-Authorization: Bearer "],
+    "another-scheme": lambda issuer: [f"Proxy-Authorization: Digest {issuer.token('support')}"],
+    "no-scheme": lambda issuer: [f"Proxy-Authorization: {issuer.token('support')}"],
+    "basic-no-base64": lambda issuer: ["Proxy-Authorization: Basic !!!"],
+    "basic-no-colon": basic(b"agent"),
+    "basic-empty-password": basic(b"agent:"),
+    "in-authorization": lambda issuer: [f"Authorization: Bearer {issuer.token('support')}"],
+    "expired": bearer(lambda issuer: issuer.token("support", iat=time.time() - 900, exp=time.time() - 300)),
+    "no-expiry": bearer(lambda issuer: issuer.token("support", exp=None)),
+    "expiry-is-text": bearer(lambda issuer: issuer.token("support", exp="tomorrow")),
+    "not-yet-valid": bearer(lambda issuer: issuer.token("support", nbf=time.time() + 300)),
+    "issued-later": bearer(lambda issuer: issuer.token("support", iat=time.time() + 300)),
+    "another-audience": bearer(lambda issuer: issuer.token("support", aud="billing")),
+    "no-audience": bearer(lambda issuer: issuer.token("support", aud=None)),
+    "another-issuer": bearer(lambda issuer: issuer.token("support", iss="https://evil.example")),
+    "no-issuer": bearer(lambda issuer: issuer.token("support", iss=None)),
+    "no-subject": bearer(lambda issuer: issuer.token("support", sub=None)),
+    "empty-subject": bearer(lambda issuer: issuer.token("support", sub="")),
+    "unknown-kid": bearer(lambda issuer: issuer.token("support", kid="rsa-9")),
+    "kid-of-another-key": bearer(lambda issuer: issuer.token("support", kid="ec-1")),
+    "kid-is-a-path": bearer(lambda issuer: issuer.token("support", kid="../../dev/null")),
+    "strangers-key": bearer(lambda issuer: issuer.strangers_token("support")),
+    "alg-none": bearer(lambda issuer: issuer.unsigned_token("support")),
+    "alg-hs256-with-the-public-key": bearer(lambda issuer: issuer.confused_token("support")),
+    "alg-not-listed": bearer(lambda issuer: issuer.token("support", algorithm="RS512")),
+    "signature-cut": bearer(lambda issuer: issuer.token("support")[:-20]),
+    "signature-gone": bearer(lambda issuer: issuer.token("support").rpartition(".")[0] + "."),
+    "two-parts": bearer(lambda issuer: issuer.token("support").rpartition(".")[0]),
+    "payload-changed": bearer(lambda issuer: issuer.token("support").replace(".", ".e30", 1)),
+    "junk-behind": bearer(lambda issuer: issuer.token("support") + "!"),
+    "oversized": bearer(lambda issuer: issuer.token("support", filler="x" * 100_000)),
+    "non-ascii": bearer(lambda issuer: issuer.token("support") + "\xe9"),
+    "not-a-token": bearer(lambda issuer: "null"),
+    "two-in-one-header": lambda issuer: [f"{identity(issuer.token('support'))[0]}, Bearer {issuer.token('support')}"],
+    "two-headers": lambda issuer: identity(issuer.token("support")) + identity(issuer.token("support")),
+    "two-headers-one-good": lambda issuer: identity("bad") + identity(issuer.token("support")),
+}
+
+
+@pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in BAD.items()])
+def test_connect_without_identity_is_refused(
+    gateway: Gateway, crm: RecordingUpstream, issuer: Issuer, fields: Fields
+) -> None:
+    seen = crm.watch()
+    wire, reply = gateway.connect(None, CRM, 443, *fields(issuer))
+    with wire:
+        refused(reply, 407)
+        assert reply.headers["proxy-authenticate"]
+    assert (seen.connections, seen.raw) == (0, b"")
+
+
+@pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in BAD.items()])
+def test_plain_request_without_identity_is_refused(
+    gateway: Gateway, plain: RecordingUpstream, issuer: Issuer, fields: Fields
+) -> None:
+    seen = plain.watch()
+    with gateway.dial() as wire:
+        reply = wire.ask(head("POST", f"http://{PLAIN}/v1/json", PLAIN, *fields(issuer), body=b"{}"))
+        problem = refused(reply, 407)
+        assert reply.headers["proxy-authenticate"]
+    assert not any(token in str(problem) for token in issuer.issued)
+    assert (seen.connections, seen.raw) == (0, b"")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Basic"])
+def test_good_tokens_identify(gateway: Gateway, issuer: Issuer, algorithm: str, scheme: str) -> None:
+    (field,) = identity(issuer.token("support", algorithm=algorithm), scheme=scheme)
+    wire, reply = gateway.connect(None, CRM, 443, field)
+    with wire:
+        assert reply.status == 200
+
+
+def test_ordinary_client_identifies_with_the_proxy_url(gateway: Gateway, token: str) -> None:
+    with gateway.client(token) as client:
+        assert client.get(f"https://{CRM}/v1/json").status_code == 200
+
+
+def test_another_principal_on_a_connection_ends_it(gateway: Gateway, plain: RecordingUpstream, issuer: Issuer) -> None:
+    url = f"http://{PLAIN}/v1/json"
+    with gateway.dial() as wire:
+        assert wire.ask(head("GET", url, PLAIN, *identity(issuer.token("support")))).status == 200
+        seen = plain.watch()
+        other = issuer.token("support", sub="agent-8")
+        refused(wire.ask(head("GET", url, PLAIN, *identity(other))), 403)
+        assert wire.closed()
+    assert (seen.connections, seen.raw) == (0, b"")
+
+
+def test_a_connection_does_not_remember_the_token(gateway: Gateway, plain: RecordingUpstream, token: str) -> None:
+    """A plain request is identified by its own token, not by that of the request before it."""
+    url = f"http://{PLAIN}/v1/json"
+    with gateway.dial() as wire:
+        assert wire.ask(head("GET", url, PLAIN, *identity(token))).status == 200
+        seen = plain.watch()
+        refused(wire.ask(head("GET", url, PLAIN)), 407)
+    assert seen.raw == b""
+
+
+def test_a_second_identity_inside_a_tunnel_is_refused(gateway: Gateway, crm: RecordingUpstream, issuer: Issuer) -> None:
+    seen = crm.watch()
+    reply = gateway.ask("GET", "/v1/json", issuer.token("support"), *identity(issuer.token("support")))
+    refused(reply, 400, 401, 403)
+    assert (seen.connections, seen.raw) == (0, b"")
+
+
+def test_expiry_is_checked_on_every_request_of_a_tunnel(
+    gateway: Gateway, crm: RecordingUpstream, issuer: Issuer
+) -> None:
+    expires = time.time() + 2.0
+    with gateway.tunnel(issuer.token("support", exp=expires)) as wire:
+        assert wire.ask(head("GET", "/v1/json", CRM)).status == 200
+        eventually(lambda: time.time() > expires + 0.1, "the token expires")
+        seen = crm.watch()
+        refused(wire.ask(head("GET", "/v1/json", CRM)), 401)
+    assert seen.raw == b""
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["header", "path", "query", "query-encoded", "cookie", "body", "authorization", "proxy-authorization-other-case"],
+)
+def test_the_token_never_goes_past_the_gateway(
+    gateway: Gateway, crm: RecordingUpstream, token: str, place: str
+) -> None:
+    """Wherever in its request the agent repeats its token: refused, or taken out."""
+    fields: list[str] = []
+    path, body = "/v1/echo", b""
+    if place == "header":
+        fields = [f"X-Api-Key: {token}"]
+    elif place == "cookie":
+        fields = [f"Cookie: session={token}"]
+    elif place == "authorization":
+        fields = [f"Authorization: Bearer {token}"]
+    elif place == "proxy-authorization-other-case":
+        fields = [f"pRoXy-aUtHoRiZaTiOn: Bearer {token}"]
+    elif place == "path":
+        path = f"/v1/{token}"
+    elif place == "query":
+        path = f"/v1/echo?token={token}"
+    elif place == "query-encoded":
+        path = "/v1/echo?token=" + token.replace(".", "%2E").replace("-", "%2D")
+    else:
+        body = f'{{"token": "{token}"}}'.encode()
+    seen = crm.watch()
+    gateway.ask("POST", path, token, *fields, "Content-Type: application/json", body=body)
+    sent = seen.plain.decode("latin-1")
+    assert token not in sent
+    assert token not in sent.replace("%2E", ".").replace("%2D", "-")
+
+
+def test_the_target_gets_the_credential_and_not_the_agents(
+    gateway: Gateway, crm: RecordingUpstream, plain: RecordingUpstream, token: str
+) -> None:
+    seen, seen_plain = crm.watch(), plain.watch()
+    assert gateway.ask("GET", "/v1/json", token, "Authorization: Bearer mine", "Cookie: mine=1").status == 200
+    with gateway.dial() as wire:
+        url = f"http://{PLAIN}/v1/json"
+        assert wire.ask(head("GET", url, PLAIN, *identity(token), "Authorization: Bearer mine")).status == 200
+    (request,) = seen.requests
+    assert request.header("authorization") == f"Bearer {CRM_TOKEN}"
+    assert b"mine" not in seen.plain + seen_plain.plain
+    assert b"authorization" not in seen_plain.plain.lower()
