@@ -123,11 +123,8 @@ def test_large_upload_and_expect_continue(gateway: Gateway, crm: RecordingUpstre
 def test_body_over_the_limit_is_refused(gateway: Gateway, crm: RecordingUpstream, token: str) -> None:
     seen = crm.watch()
     with gateway.tunnel(token) as wire:
-        wire.send(head("POST", "/v1/json", CRM, f"Content-Length: {2 * 1024 * 1024}") + b"x" * 1000)
-        refused(wire.reply(), 413)
+        refused(wire.ask(head("POST", "/v1/json", CRM, body=b"x" * 2 * 1024 * 1024)), 413)
     with gateway.tunnel(token) as wire:
-        wire.send(head("POST", "/v1/json", CRM, "Transfer-Encoding: chunked"))
-        for _ in range(2 * 16):
-            wire.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
-        refused(wire.reply(), 413)
+        chunks = (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 32 + b"0\r\n\r\n"
+        refused(wire.ask(head("POST", "/v1/json", CRM, "Transfer-Encoding: chunked") + chunks), 413)
     assert (seen.connections, seen.raw) == (0, b"")

@@ -56,7 +56,8 @@ def test_fault_of_the_target(gateway: Gateway, token: str, fault: str) -> None:
         assert leaks(wire.received) == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# To HEAD the head is the whole answer. What breaks only later would meet the next request.
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "reset-after-headers"])
 def test_fault_of_the_target_to_head(gateway: Gateway, token: str, fault: str) -> None:
     with gateway.tunnel(token) as wire:
         with contextlib.suppress(Incomplete):
@@ -65,7 +66,7 @@ def test_fault_of_the_target_to_head(gateway: Gateway, token: str, fault: str) -
         assert leaks(wire.received) == []
 
 
-@pytest.mark.parametrize("kind", ["until-close", "extra-bytes", "trailers", "chunked"])
+@pytest.mark.parametrize("kind", ["until-close", "extra-bytes", "chunked"])
 def test_oddity_of_the_target(gateway: Gateway, token: str, kind: str) -> None:
     """Allowed, or at least harmless: answered, masked, and nothing left over for the next request."""
     with gateway.tunnel(token) as wire:
@@ -74,6 +75,13 @@ def test_oddity_of_the_target(gateway: Gateway, token: str, kind: str) -> None:
         next_answer(gateway, wire, token)
         assert leaks(wire.received) == []
         assert b"planted" not in wire.received
+
+
+def test_trailers_of_the_target(gateway: Gateway, token: str) -> None:
+    """mitmproxy cannot read them."""
+    with gateway.tunnel(token) as wire:
+        refused(wire.ask(head("GET", "/v1/trailers", CRM)), 502)
+        assert leaks(wire.received) == []
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "extra-bytes"])

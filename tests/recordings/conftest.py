@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.test import tflow
+
 from lockgate.recordings.dump import flow_state
 from lockgate.recordings.recorder import Recorder
-from mitmproxy.test import tflow
 
 PROJECTION = {
     "version": 1,

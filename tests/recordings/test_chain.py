@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from lockgate.recordings.chain import START, UNREADABLE, Kind, Link, Seen, seal, see, verify
 from lockgate.recordings.dump import dumps, loads
 

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from lockgate.errors import SetupError
 from lockgate.recordings.disk import AppendFile, DirectoryLock, is_locked, make_directory
 
@@ -35,13 +36,14 @@ def test_an_existing_file_is_never_written_to(tmp_path: Path) -> None:
 def test_pieces_are_whole_or_not_there(file: AppendFile, monkeypatch: pytest.MonkeyPatch) -> None:
     file.append(b"one")
     write = os.write
-    answers = iter([lambda d, v: write(d, v[:2]), lambda d, v: fail()])
 
-    def fail() -> int:
+    def full(descriptor: int, view: memoryview) -> int:
+        if len(view) == 5:
+            return write(descriptor, view[:2])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", lambda d, v: next(answers)(d, v))
+        patched.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space"):
             file.append(b"three")
     assert file.path.read_bytes() == b"one"

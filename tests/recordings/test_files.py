@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
 from lockgate.recordings.dump import dumps
 from lockgate.recordings.files import RecordFile, in_order, new_path
 
@@ -86,7 +86,7 @@ def test_names_are_dated_and_numbered(tmp_path: Path) -> None:
 
 def test_the_order_is_that_of_the_chain(recorded: Path) -> None:
     second, first = sorted(recorded.glob("*.mitm"), reverse=True)
-    os.rename(first, recorded / "zzz.mitm")  # as a clock that was set back would name it
+    first.rename(recorded / "zzz.mitm")  # as a clock that was set back would name it
     (recorded / "aaa.mitm").touch()
     assert [path.name for path in in_order(recorded)] == ["zzz.mitm", second.name, "aaa.mitm"]
 

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from lockgate.recordings.chain import START, Link
 from lockgate.recordings.journal import Entry, Journal, Segment, State, discard, replay, segments
 

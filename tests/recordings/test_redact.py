@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lockgate.recordings import redact
 from lockgate.recordings.redact import FIELDS, QUERY_FIELDS, STEMS, SUFFIXES, Found, Names
 

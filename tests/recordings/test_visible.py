@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lockgate.recordings.visible import visible, visible_bytes, visible_lines
 
 

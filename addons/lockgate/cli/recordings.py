@@ -226,7 +226,7 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "id": row_id(state),
         "verdict": decision.get("verdict"),
         "rule": decision.get("rule"),
-        "status": refusal.get("status", mapping(state.get("response")).get("status_code")),
+        "status": None if event else refusal.get("status", mapping(state.get("response")).get("status_code")),
         "subject": principal.get("subject"),
         "roles": list(principal.get("roles") or ()),
         "target": lockgate.get("target"),
@@ -302,7 +302,9 @@ def tell(state: dict[str, Any], body_limit: int) -> None:
         message(request, body_limit)
     if isinstance(response, dict) and state.get("type") == "http":
         heading("response")
-        click.echo(visible(f"{text(response.get('http_version'))} {response['status_code']} {text(response['reason'])}"))
+        click.echo(
+            visible(f"{text(response.get('http_version'))} {response['status_code']} {text(response['reason'])}")
+        )
         message(response, body_limit)
     messages = state.get("messages") or mapping(state.get("websocket")).get("messages") or ()
     for entry in messages:

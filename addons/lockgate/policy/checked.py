@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import ValidationError
 
@@ -31,7 +31,10 @@ def check[F: Model, E: Model](
 ) -> Checked[F, E]:
     """Hold `document` against the model of its file and the model of each entry under `key`."""
     whole = validated(document, (), document.data, file_model, problems)
+    container = get_origin(file_model.model_fields[key].annotation) or object
     entries = document.data.get(key) if isinstance(document.data, dict) else None
+    if not isinstance(entries, container):
+        entries = None  # noted already, as a whole
     found = []
     for path, data in listed(key, entries):
         entry = validated(document, path, data, entry_model, problems)

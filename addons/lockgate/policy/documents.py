@@ -8,7 +8,7 @@ for something else. What YAML itself trips over gets a message that says how to 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,13 @@ REFUSED_TOKENS: Mapping[type, str] = {
     yaml.TagToken: f"YAML reads a leading ! as a tag, which rules do not have: {QUOTE}",
     yaml.DirectiveToken: "a leading % is a YAML directive, which rules do not have: leave the line out",
 }
+OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 # What the parser says, and what is usually behind it.
 HINTS = (
     ("alphabetic or numeric character", f"YAML reads a leading * or & as a reference: {QUOTE}"),
@@ -98,11 +105,7 @@ def read(file: str, content: bytes) -> Document:
         raise RulesInvalid([Problem(file, line, column, "not UTF-8: save the file as UTF-8")]) from None
     lines = tuple(re.split(r"\r\n|\r|\n", text))
     try:
-        refused = [
-            Problem(file, token.start_mark.line + 1, token.start_mark.column + 1, REFUSED_TOKENS[type(token)])
-            for token in yaml.scan(text, Loader=yaml.CSafeLoader)
-            if type(token) in REFUSED_TOKENS
-        ]
+        refused = list(refused_tokens(file, text))
         if refused:
             raise RulesInvalid(refused)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -110,8 +113,6 @@ def read(file: str, content: bytes) -> Document:
         raise RulesInvalid([syntax_problem(file, lines, error)]) from None
     except yaml.YAMLError:
         raise RulesInvalid([Problem(file, 1, 1, "not YAML: the file has control characters")]) from None
-    except RecursionError:
-        raise RulesInvalid([Problem(file, 1, 1, "nested too deep")]) from None
     reader = Reader(file, lines)
     data = {} if root is None else reader.value((), root, None)
     if reader.problems:
@@ -119,11 +120,26 @@ def read(file: str, content: bytes) -> Document:
     return Document(file, data, reader.spots, lines)
 
 
+def refused_tokens(file: str, text: str) -> Iterator[Problem]:
+    """What rules do not have, before a tree is made of it. Depth must be known by then: the C code recurses."""
+    depth = 0
+    for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+        line, column = token.start_mark.line + 1, token.start_mark.column + 1
+        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
+        if depth > MAX_DEPTH:
+            yield Problem(file, line, column, f"nested more than {MAX_DEPTH} deep")
+            return
+        if type(token) in REFUSED_TOKENS:
+            yield Problem(file, line, column, REFUSED_TOKENS[type(token)])
+
+
 def syntax_problem(file: str, lines: tuple[str, ...], error: yaml.MarkedYAMLError) -> Problem:
     said = str(error.problem or error.context or "not understood")
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    found = lines[line][column : column + 1] if line < len(lines) else ""
+    if line >= len(lines):
+        line, column = len(lines) - 1, len(lines[-1])
+    found = lines[line][column : column + 1]
     if "cannot start any token" in said:
         hint = "indent with spaces, not tabs" if found == "\t" else f"a value cannot start with {found}: {QUOTE}"
     else:
@@ -142,9 +158,6 @@ class Reader:
 
     def value(self, path: Path, node: yaml.Node, key: yaml.Node | None) -> Any:
         self.spots[path] = Spot(node, key)
-        if len(path) > MAX_DEPTH:
-            self.refuse(node, f"nested more than {MAX_DEPTH} deep")
-            return ""
         if isinstance(node, yaml.MappingNode):
             return self.mapping(path, node)
         if isinstance(node, yaml.SequenceNode):
@@ -170,7 +183,7 @@ class Reader:
     def comment_after(self, node: yaml.ScalarNode) -> None:
         """` #5` behind a plain value is a comment to YAML, and was most likely meant as part of it."""
         mark = node.end_mark
-        if node.style is None and mark.line < len(self.lines):
+        if not node.style and mark.line < len(self.lines):
             found = re.match(r"[ \t]+#[^\s#]", self.lines[mark.line][mark.column :])
             if found:
                 place = Problem(

@@ -58,7 +58,7 @@ class AppendFile:
 
     def require_in_place(self) -> None:
         """Raise FileNotFoundError unless the path still names this file: a deleted one takes writes without a word."""
-        if not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
+        if not os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
             raise FileNotFoundError(f"another file lies at {self.path}")
 
     def truncate(self, size: int) -> None:
@@ -113,7 +113,7 @@ class DirectoryLock:
     def in_place(self) -> bool:
         """Whether the path still names the file that is locked."""
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
             return False
 

@@ -291,13 +291,19 @@ def shaped(value: Any) -> Any:
 
 
 def event_state(kind: str, details: Mapping[str, Any], now: float) -> State:
-    """Something that is no flow, as one: `POST https://lockgate.invalid/events/<kind>` with `details` as JSON."""
+    """Something that is no flow, as one: `POST https://lockgate.invalid/events/<kind>` with `details` as JSON.
+
+    It is answered (204), since stock mitmdump prints nothing of a flow that is not.
+    """
     body = json.dumps(shaped(plain(details)), indent=2).encode()
-    request = http.Request.make("POST", f"https://{HOST}/events/{kind}", body, {"content-type": "application/json"})
+    headers = http.Headers(content_type="application/json")
+    request = http.Request.make("POST", f"https://{HOST}/events/{kind}", body, headers)
     request.timestamp_start = request.timestamp_end = now
     client = connection.Client(peername=("", 0), sockname=("", 0), timestamp_start=now)
     event = http.HTTPFlow(client, connection.Server(address=None))
     event.request = request
+    event.response = http.Response.make(204)
+    event.response.timestamp_start = event.response.timestamp_end = now
     event.timestamp_created = now
     state = plain(event.get_state())
     state["metadata"] = {"lockgate": {"version": VERSION, "time": now, "event": kind}}

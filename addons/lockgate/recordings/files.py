@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,13 +82,12 @@ class RecordFile:
     def last(self) -> Record | None:
         """The last whole record. The ones before it are skipped, not read."""
         with self.path.open("rb") as file:
-            span = None
-            for span in self._spans(file):
-                pass
-            if span is None:
+            spans = deque(self._spans(file), maxlen=1)
+            if not spans:
                 return None
-            file.seek(span[0])
-            return record(self.path, span[0], file.read(span[1]))
+            offset, length = spans[0]
+            file.seek(offset)
+            return record(self.path, offset, file.read(length))
 
     def _spans(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
         """Where each record begins, and its length in bytes."""

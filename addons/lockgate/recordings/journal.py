@@ -162,8 +162,8 @@ class Journal:
     def begin_segment(self, link: Link, now: float) -> None:
         """Go on in a new segment, which is on the disk with its head when this returns."""
         make_directory(self.directory, suffixes=(SUFFIX,))
-        existing = segments(self.directory)
-        number = int(existing[-1].stem) + 1 if existing else 1
+        # Above this journal's own too: a number is not used again after somebody deleted the directory.
+        number = 1 + max((int(path.stem) for path in (*segments(self.directory), *self._segments)), default=0)
         file = AppendFile(self.directory / f"{number:08d}{SUFFIX}")
         try:
             file.append(MAGIC)

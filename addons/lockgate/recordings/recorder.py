@@ -76,6 +76,8 @@ class Recorder:
         self._fault: str | None = "the recording has not started"
         self._fault_since = 0.0
         self._closing = False
+        # Only the writer's thread touches these.
+        self._taken: list[Waiting] = []
         self._written = time.monotonic()
 
     @property
@@ -194,11 +196,11 @@ class Recorder:
         try:
             while self._turn():
                 pass
-        except BaseException as error:  # noqa: BLE001  a writer that is gone must be a refusal, whatever ended it
+        except BaseException as error:
             self._fail(RuntimeError(f"the writer stopped: {type(error).__name__}"))
             with self._wake:
                 self._closing = True
-                waiting = self._take_intents()
+                waiting = [*self._taken, *self._take_intents()]
             answer(waiting, "the writer stopped")
             log.exception("recordings: the writer stopped")
 
@@ -209,7 +211,7 @@ class Recorder:
                 self._wake.wait_for(lambda: self._closing, self._retry)
             else:
                 self._wake.wait_for(lambda: self._intents or self._records or self._fault or self._closing)
-            waiting = self._take_intents()
+            waiting = self._taken = self._take_intents()
             fault, closing = self._fault, self._closing
         if fault:
             answer(waiting, fault)

@@ -15,15 +15,16 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 REDACTED = b"[redacted]"
 
-HEADERS = frozenset(
-    """
-    authorization authentication-info cf-authorization cookie cookie2 dpop ocp-apim-subscription-key
-    proxy-authentication-info proxy-authorization set-cookie set-cookie2 x-amz-credential x-amz-security-token
-    x-amz-signature x-amzn-oidc-data x-api-key x-apikey x-auth x-auth-key x-auth-token x-aws-ec2-metadata-token
-    x-csrf-token x-forwarded-authorization x-forwarded-client-cert x-functions-key x-goog-api-key
-    x-ms-authorization-auxiliary x-xsrf-token
-    """.split()
-)
+# fmt: off
+HEADERS = frozenset({
+    "authentication-info", "authorization", "cf-authorization", "cookie", "cookie2", "dpop",
+    "ocp-apim-subscription-key", "proxy-authentication-info", "proxy-authorization", "set-cookie",
+    "set-cookie2", "x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-amzn-oidc-data",
+    "x-api-key", "x-apikey", "x-auth", "x-auth-key", "x-auth-token", "x-aws-ec2-metadata-token", "x-csrf-token",
+    "x-forwarded-authorization", "x-forwarded-client-cert", "x-functions-key", "x-goog-api-key",
+    "x-ms-authorization-auxiliary", "x-xsrf-token",
+})
+# fmt: on
 """Header fields whose value is never recorded, in lower case. `HEADER_FAMILIES` adds whole families by their ending."""
 
 HEADER_FAMILIES = re.compile(
@@ -31,15 +32,17 @@ HEADER_FAMILIES = re.compile(
     r"|private-?key|secret|secret-?key|session(?:-?id)?|token)$"
 )
 
-FIELDS = frozenset(
-    """
-    accesskey accesstokens apikey apikeys assertion auth authorization authtoken bearer clientassertion clientsecret codeverifier
-    connectionstring cookie credential credentials csrf cvc cvv devicecode encryptionkey jsessionid jwt oauthtoken otp
-    pass passphrase passwd password passwords phpsessid privatekey pwd refreshtokens samlrequest samlresponse secret
-    secretaccesskey secretkey secrets sessionid sessionkey setcookie sig signature signingkey sshkey token totp
-    xamzcredential xamzsignature xapikey xgoogcredential xgoogsignature xsrf
-    """.split()
-)
+# fmt: off
+FIELDS = frozenset({
+    "accesskey", "accesstokens", "apikey", "apikeys", "assertion", "auth", "authorization", "authtoken",
+    "bearer", "clientassertion", "clientsecret", "codeverifier", "connectionstring", "cookie", "credential",
+    "credentials", "csrf", "cvc", "cvv", "devicecode", "encryptionkey", "jsessionid", "jwt", "oauthtoken",
+    "otp", "pass", "passphrase", "passwd", "password", "passwords", "phpsessid", "privatekey", "pwd",
+    "refreshtokens", "samlrequest", "samlresponse", "secret", "secretaccesskey", "secretkey", "secrets",
+    "sessionid", "sessionkey", "setcookie", "sig", "signature", "signingkey", "sshkey", "token", "totp",
+    "xamzcredential", "xamzsignature", "xapikey", "xgoogcredential", "xgoogsignature", "xsrf",
+})
+# fmt: on
 """Names of JSON and form fields, squashed: lower case, letters and digits only."""
 
 QUERY_FIELDS = frozenset({"code", "key", "sid"})
@@ -48,12 +51,12 @@ QUERY_FIELDS = frozenset({"code", "key", "sid"})
 SUFFIXES = ("apikey", "accesskey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "token")
 """A squashed name that ends so is a secret's: `stripe_api_key`, `newPassword`, `refresh_token`."""
 
-NOT_SECRET = frozenset(
-    """
-    cancellationtoken continuationtoken newstartpagetoken nextcontinuationtoken nextpagetoken nextsynctoken nexttoken
-    pagetoken progresstoken startpagetoken synctoken
-    """.split()
-)
+# fmt: off
+NOT_SECRET = frozenset({
+    "cancellationtoken", "continuationtoken", "newstartpagetoken", "nextcontinuationtoken", "nextpagetoken",
+    "nextsynctoken", "nexttoken", "pagetoken", "progresstoken", "startpagetoken", "synctoken",
+})
+# fmt: on
 """Squashed names that end like a secret's and are none: cursors and MCP's progress token."""
 
 # Every name above contains one of these, or is spelt with an escape. A body with none of them has nothing to redact.
@@ -159,7 +162,7 @@ def target(path: bytes, names: Names = BUILT_IN, found: Found | None = None) -> 
 
 def authority(value: bytes, found: Found | None = None) -> bytes:
     """`[userinfo@]host[:port]` without what the userinfo says."""
-    userinfo, mark, host = value.rpartition(b"@")
+    _, mark, host = value.rpartition(b"@")
     if not mark:
         return value
     (found or Found()).add("authority", "userinfo")

@@ -13,7 +13,7 @@ from typing import Any
 
 from lockgate.errors import SetupError
 from lockgate.recordings import chain
-from lockgate.recordings.chain import START, Link
+from lockgate.recordings.chain import START
 from lockgate.recordings.disk import AppendFile, DirectoryLock, make_directory
 from lockgate.recordings.dump import State, dumps, event_state, loads, stopped_state
 from lockgate.recordings.files import JOURNAL, LOCK, SUFFIX, TORN_SUFFIX, new_path

@@ -6,6 +6,7 @@ from harness.issuer import AUDIENCE, ISSUER
 
 CRM = "api.crm.example"
 PLAIN = "plain.example"
+LEEWAY = 1  # seconds for which a token is still honoured: short, so that tests can wait for its end
 
 SUPPORT = """\
 role: support
@@ -55,6 +56,7 @@ issuers:
     algorithms: [RS256, ES256]
     roles: $.realm_access.roles[*]
     jwks_file: jwks.json
+    leeway: {LEEWAY}s
 """
 
 

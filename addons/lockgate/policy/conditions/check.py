@@ -254,7 +254,7 @@ class Checker:
             count = len(function.takes) - node.method
             raise ConditionInvalid(node.offset, f"{node.function} takes {count or 'no'} argument{'s' * (count != 1)}")
         for argument, kinds in zip(node.arguments, function.takes, strict=True):
-            self.expect(argument, "|".join(sorted(kinds)))
+            self.expect(argument, "|".join(kinds))
         self.constants(node)
         return Kind(function.gives)
 

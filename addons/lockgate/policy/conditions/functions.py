@@ -89,13 +89,13 @@ def matches(text: str, pattern: str) -> bool:
 class Function:
     """A function or method. `takes` has the kinds of each argument, a method's operand first."""
 
-    takes: tuple[frozenset[str], ...]
+    takes: tuple[tuple[str, ...], ...]
     gives: str
     run: Callable[..., Any]
 
 
 def of(*takes: str, gives: str, run: Callable[..., Any]) -> Function:
-    return Function(tuple(frozenset(kinds.split("|")) for kinds in takes), gives, run)
+    return Function(tuple(tuple(kinds.split("|")) for kinds in takes), gives, run)
 
 
 SIZE = of("string|list|map", gives="int", run=len)

@@ -1,0 +1,267 @@
+"""Law 2: a condition is true, false, or has no certain answer, and nothing hides which."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import cel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockgate.bodies.json import parse as parse_json
+from lockgate.errors import Unevaluable
+from lockgate.model import HttpFacts, Principal, Unreadable
+from lockgate.policy.authorize import environment
+from lockgate.policy.conditions import compile_condition
+from lockgate.policy.conditions.evaluate import MAX_STEPS
+
+NOW = datetime(2030, 6, 15, 14, 30, tzinfo=UTC)
+PRINCIPAL = Principal(
+    issuer="https://login.example",
+    subject="agent-7",
+    roles=("support", "reader"),
+    expires_at=0.0,
+    claims={"department": "sales", "level": 3, "odd": float("nan"), "groups": ["a", None]},
+)
+BODY = {
+    "amount": 500,
+    "price": 9.5,
+    "currency": "EUR",
+    "flag": True,
+    "nothing": None,
+    "empty": [],
+    "list": [1, 2, 3],
+    "mixed": [1, "a"],
+    "items": [{"id": 1, "ok": True}, {"id": 2}],
+    "nested": {"a": {"b": 1}},
+}
+FACTS = HttpFacts(
+    method="POST",
+    host="api.crm.example",
+    path="/v1/refunds",
+    query={"limit": ("5",), "tag": ("a", "b"), "none": ("",)},
+    headers={"content-type": ("application/json",), "x-twice": ("1", "1")},
+    body=BODY,
+)
+
+
+def holds(text: str, body: Any = BODY) -> bool:
+    facts = HttpFacts(FACTS.method, FACTS.host, FACTS.path, FACTS.query, FACTS.headers, body)
+    bound = {**environment(PRINCIPAL, facts, NOW), "path": {"id": "7"}}
+    return compile_condition(text, ["id"]).holds(bound)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("body.amount <= 500 && body.currency == 'EUR'", True, id="both"),
+        pytest.param("body.amount > 500", False, id="greater"),
+        pytest.param("body.amount == 500.0", True, id="whole-and-decimal-by-value"),
+        pytest.param("body.price == 9.5 && body.price < 10", True, id="decimal"),
+        pytest.param("has(body.x) && body.x > 1", False, id="guard-stops"),
+        pytest.param("!has(body.x) || body.x > 1", True, id="guard-stops-or"),
+        pytest.param("has(body.amount) && body.amount > 1", True, id="guard-passes"),
+        pytest.param("has(body.x) ? body.x > 1 : true", True, id="guard-of-a-conditional"),
+        pytest.param("has(body.nothing)", True, id="null-is-there"),
+        pytest.param("body.nothing == null && body.amount != null", True, id="null"),
+        pytest.param("'x' in body", False, id="name-not-there"),
+        pytest.param("'amount' in body", True, id="name-there"),
+        pytest.param("2 in body.list && !(4 in body.list)", True, id="in-list"),
+        pytest.param("1 in body.empty", False, id="in-empty-list"),
+        pytest.param("'support' in principal.roles", True, id="role"),
+        pytest.param("principal.roles == ['support', 'reader']", True, id="roles-are-a-list"),
+        pytest.param("principal.claims.department == 'sales'", True, id="claim"),
+        pytest.param("path.id == '7'", True, id="capture"),
+        pytest.param("request.query.limit == '5'", True, id="query"),
+        pytest.param("int(request.query.limit) <= 5", True, id="query-as-number"),
+        pytest.param("request.query_all.tag == ['a', 'b']", True, id="all-values"),
+        pytest.param("has(request.query.tag) && !has(request.query.other)", True, id="has-needs-no-value"),
+        pytest.param("'x-twice' in request.headers", True, id="in-needs-no-value"),
+        pytest.param("request.headers['content-type'].startsWith('application/')", True, id="header"),
+        pytest.param("body.list.all(x, x > 0) && body.list.exists(x, x == 3)", True, id="all-and-exists"),
+        pytest.param("body.list.exists_one(x, x > 2)", True, id="exists-one"),
+        pytest.param("body.list.filter(x, x > 1).map(x, x * 2) == [4, 6]", True, id="filter-and-map"),
+        pytest.param("body.nested.exists(name, name == 'a')", True, id="names-of-an-object"),
+        pytest.param("body.empty.all(x, x.nothing)", True, id="all-of-nothing"),
+        pytest.param("body.items.exists(i, i.ok)", True, id="stops-at-the-first"),
+        pytest.param("body.nested == {'a': {'b': 1.0}}", True, id="deep-equality"),
+        pytest.param("body.nested == {'a': {'c': 1}}", False, id="other-names"),
+        pytest.param("body.list == [1, 2]", False, id="other-length"),
+        pytest.param("now.getHours() == 14 && now.getFullYear() == 2030", True, id="time-of-day"),
+        pytest.param("now - timestamp('2030-06-15T12:00:00+02:00') == duration('4h30m')", True, id="age"),
+        pytest.param("7 / 2 == 3 && -7 / 2 == -3 && -7 % 3 == -1 && 7 % -3 == 1", True, id="whole-division"),
+        pytest.param("7.0 / 2.0 == 3.5", True, id="decimal-division"),
+        pytest.param("0.1 + 0.2 == 0.3", True, id="decimals-are-exact"),
+        pytest.param("'a' + 'b' == 'ab' && [1] + [2] == [1, 2]", True, id="joined"),
+        pytest.param("-body.amount < 0", True, id="negative"),
+        pytest.param("size(body.list) == 3 && body.currency.size() == 3 && size(body.nested) == 1", True, id="size"),
+        pytest.param("body.currency.matches('^E') && !body.currency.matches('^R')", True, id="matches"),
+        pytest.param("true || body.x == 1", True, id="answered-on-the-left"),
+        pytest.param("false && body.x == 1", False, id="answered-on-the-left-and"),
+    ],
+)
+def test_certain(text: str, expected: bool) -> None:
+    assert holds(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("body.x == 1", "body.x is missing", id="missing"),
+        pytest.param("body.x != 1", "body.x is missing", id="missing-unequal"),
+        pytest.param("body.x == null", "body.x is missing", id="missing-is-not-null"),
+        pytest.param("!(body.x == 1)", "body.x is missing", id="missing-negated"),
+        pytest.param("body.nested.x.y == 1", "body.nested.x is missing", id="missing-on-the-way"),
+        pytest.param("has(body.x.y)", "body.x is missing", id="has-on-the-way"),
+        pytest.param("has(body.list.x)", "body.list is of type list, not map", id="has-of-a-list"),
+        pytest.param("body['x'] == 1", 'body["x"] is missing', id="missing-by-index"),
+        pytest.param("body.list[3] == 1", "body.list[3] is missing", id="past-the-end"),
+        pytest.param("body.list[-1] == 3", "body.list[-1] is missing", id="from-the-end"),
+        pytest.param("body.amount == '500'", 'body.amount and "500" cannot be compared: one is of type int, the other of type string', id="equal"),
+        pytest.param("body.amount != '500'", 'body.amount and "500" cannot be compared: one is of type int, the other of type string', id="unequal"),
+        pytest.param("body.flag == 1", "body.flag and 1 cannot be compared: one is of type bool, the other of type int", id="true-is-not-1"),
+        pytest.param("body.nothing == 'EUR'", 'body.nothing and "EUR" cannot be compared: one is of type null, the other of type string', id="null-with-text"),
+        pytest.param("body.nothing != body.amount", "body.nothing and body.amount cannot be compared: one is of type null, the other of type int", id="null-with-number"),
+        pytest.param("body.currency < 5", "body.currency and 5 cannot be compared: one is of type string, the other of type int", id="less"),
+        pytest.param("body.nothing < 5", "body.nothing and 5 cannot be compared: one is of type null, the other of type int", id="null-less"),
+        pytest.param("body.list < body.list", "body.list and body.list cannot be compared: one is of type list, the other of type list", id="lists-have-no-order"),
+        pytest.param("body.amount in ['500']", 'body.amount and this part cannot be compared', id="in-list-of-text"),
+        pytest.param("1 in body.mixed", "1 and body.mixed cannot be compared: one is of type int, the other of type string", id="in-mixed-though-found"),
+        pytest.param("'a' in principal.claims.groups", '"a" and principal.claims.groups cannot be compared', id="in-with-null"),
+        pytest.param("body.amount in body.nested", "body.amount and body.nested cannot be compared: one is of type int, the other of type string", id="number-in-object"),
+        pytest.param("'a' in body.currency", "body.currency is of type string, not list or map", id="in-text"),
+        pytest.param("body.mixed == body.list.filter(x, x < 3)", "cannot be compared: one is of type string, the other of type int", id="element-mismatch"),
+        pytest.param("body.items[0] == {'id': 'x', 'ok': false}", "cannot be compared: one is of type int, the other of type string", id="member-mismatch"),
+        pytest.param("request.query.tag == 'a'", "the query parameter tag is given 2 times", id="query-twice"),
+        pytest.param("request.headers['x-twice'] == '1'", "the header x-twice is given 2 times", id="header-twice-though-equal"),
+        pytest.param("request.query.other == 'a'", "request.query.other is missing", id="no-query"),
+        pytest.param("body.x == 1 || true", "body.x is missing", id="hidden-by-or"),
+        pytest.param("body.x == 1 && false", "body.x is missing", id="hidden-by-and"),
+        pytest.param("body.flag && body.x == 1", "body.x is missing", id="on-the-right"),
+        pytest.param("body.amount && false", "body.amount is of type int, not bool", id="number-as-truth"),
+        pytest.param("body.flag && body.currency", "body.currency is of type string, not bool", id="text-as-truth"),
+        pytest.param("!body.amount", "body.amount is of type int, not bool", id="not-a-number"),
+        pytest.param("body.amount", "the condition is neither true nor false", id="no-truth"),
+        pytest.param("body.nothing", "the condition is neither true nor false", id="null"),
+        pytest.param("body.x ? true : true", "body.x is missing", id="test"),
+        pytest.param("body.items.all(i, i.ok)", "i.ok is missing", id="all"),
+        pytest.param("body.items.exists(i, i.ok == false)", "i.ok is missing", id="exists"),
+        pytest.param("body.items.exists_one(i, i.ok)", "i.ok is missing", id="exists-one"),
+        pytest.param("size(body.items.filter(i, i.ok)) == 1", "i.ok is missing", id="filter"),
+        pytest.param("body.items.map(i, i.ok) == [true]", "i.ok is missing", id="map"),
+        pytest.param("body.items.all(i, i.id)", "what all() asks of i is neither true nor false", id="asked-of-each"),
+        pytest.param("body.amount.all(i, true)", "body.amount is of type int, not list or map", id="macro-on-number"),
+        pytest.param("body.amount + 1.5 > 1", "CEL has no int + double", id="mixed-sum"),
+        pytest.param("body.amount + body.currency > 1", "CEL has no int + string", id="sum-with-text"),
+        pytest.param("body.amount / 0 > 1", "0 is 0, and divides", id="division-by-zero"),
+        pytest.param("body.amount % (body.amount - 500) > 1", "this part is 0, and divides", id="remainder-by-zero"),
+        pytest.param("body.price / 0.0 > 1", "a number is out of range", id="decimal-division-by-zero"),
+        pytest.param("body.amount * 9223372036854775807 > 1", "a whole number does not fit 64 bits", id="overflow"),
+        pytest.param("principal.claims.odd == principal.claims.odd", "more digits than a double holds", id="not-a-number-value"),
+        pytest.param("body.amount.contains('5')", "body.amount is of type int, not string", id="method-of-another-type"),
+        pytest.param("size(body.amount) == 1", "body.amount is of type int, not string or list or map", id="size-of-a-number"),
+        pytest.param("int(body.currency) == 1", "int() was given a text that is no whole number", id="no-number"),
+        pytest.param("timestamp(body.currency) < now", "timestamp() was given a text that is no instant", id="no-instant"),
+        pytest.param("body.list.x == 1", "body.list is of type list, not map", id="member-of-a-list"),
+    ],
+)
+def test_no_certain_answer(text: str, why: str) -> None:
+    with pytest.raises(Unevaluable) as caught:
+        holds(text)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["body.a == 1", "has(body.a)", "body == {}", "'a' in body", "body.a == 1 || true", "size(body) == 0"]
+)
+def test_an_unreadable_body_is_no_answer(text: str) -> None:
+    with pytest.raises(Unevaluable, match="the body cannot be read: it is not JSON"):
+        holds(text, Unreadable("it is not JSON"))
+
+
+def test_an_unreadable_body_does_not_matter_where_it_is_not_read() -> None:
+    assert holds("request.method == 'POST' || body.a == 1", Unreadable("it is not JSON"))
+
+
+def test_no_body_is_an_empty_object() -> None:
+    assert holds("!has(body.a) && size(body) == 0", {})
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "expected"),
+    [
+        pytest.param(b'{"n": 1.10}', "body.n == 1.1", True, id="as-written"),
+        pytest.param(b'{"n": 5e2}', "body.n == 500", True, id="exponent"),
+        pytest.param(b'{"n": -0}', "body.n == 0", True, id="negative-zero"),
+        pytest.param(b'{"n": 9007199254740993}', "body.n > 9007199254740992", True, id="past-doubles"),
+        pytest.param(b'{"n": 500.00000000000000001}', "body.n <= 500", None, id="more-digits-than-a-double"),
+        pytest.param(b'{"n": [500.00000000000000001]}', "500 in body.n", None, id="more-digits-in-a-list"),
+        pytest.param(b'{"n": 500.00000000000000001}', "int(body.n) == 500", None, id="more-digits-converted"),
+    ],
+)
+def test_numbers_as_the_body_has_them(document: bytes, text: str, expected: bool | None) -> None:
+    body = parse_json(document)
+    if expected is None:
+        with pytest.raises(Unevaluable, match="more digits than a double holds"):
+            holds(text, body)
+    else:
+        assert holds(text, body) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("body.long.all(x, x == 1)", id="long-list"),
+        pytest.param("2 in body.long", id="membership"),
+        pytest.param("body.long == body.long", id="equality"),
+        pytest.param("body.some.exists(x, x in body.some)", id="list-within-list"),
+        pytest.param("body.some.exists(x, body.text.contains('b'))", id="text-within-list"),
+        pytest.param("body.some.exists(x, body.text.matches('b'))", id="pattern-within-list"),
+        pytest.param("size(body.some.filter(x, body.text + body.text == body.text)) == 0", id="growing-text"),
+    ],
+)
+def test_what_would_run_long_is_cut_short(text: str) -> None:
+    body = {"long": [1] * MAX_STEPS, "some": [0] * 1000 + [1], "text": "a" * 100_000}
+    with pytest.raises(Unevaluable, match="takes more than 100000 steps"):
+        holds(text.replace("x in body.some", "x + 5 in body.some"), body)
+
+
+def test_deep_documents_are_no_crash() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(Unevaluable, match="nested too deep"):
+        holds("body.a == body.b", {"a": deep, "b": deep})
+
+
+# Where CEL and law 2 both give an answer it is the same one: the `cel` package is the oracle. Its decimals are doubles,
+# so those here have few digits; its size() counts bytes, so texts here are ASCII.
+VALUES = st.sampled_from(["1", "2", "-3", "0", "2.5", "-0.5", "'a'", "'b'", "''", "true", "false", "null", "x", "y", "l", "m.a", "m.b", "[1, 2]", "['a']", "{'a': 1}"])
+OPERATORS = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "-", "*", "/", "%", "in"])
+TEXTS = st.recursive(
+    VALUES,
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, OPERATORS, inner),
+        st.builds("!({})".format, inner),
+        st.builds("({} ? {} : {})".format, inner, inner, inner),
+        st.builds("size({})".format, inner),
+        st.builds("{}.exists(i, i == {})".format, st.sampled_from(["l", "[1, 2]"]), VALUES),
+        st.builds("{}.all(i, i < {})".format, st.sampled_from(["l", "[1, 2]"]), VALUES),
+    ),
+    max_leaves=6,
+)
+ORACLE_FACTS = {"x": 1, "y": 2.5, "l": [1, 2, 3], "m": {"a": "a", "b": True}}
+
+
+@given(TEXTS)
+def test_cel_agrees_where_both_answer(text: str) -> None:
+    from lockgate.policy.conditions.evaluate import evaluate
+    from lockgate.policy.conditions.syntax import parse
+
+    try:
+        ours = evaluate(parse(text), ORACLE_FACTS)
+    except Unevaluable:
+        return
+    assert cel.evaluate(text, ORACLE_FACTS) is ours

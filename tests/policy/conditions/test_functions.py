@@ -1,0 +1,106 @@
+"""Functions of conditions: what they answer, and what they will not."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import cel
+import pytest
+
+from lockgate.errors import Unevaluable
+from lockgate.policy.conditions.functions import METHODS, double, duration, integer, matches, string, timestamp
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("12", 12), ("-12", -12), ("0", 0), (12, 12), (Decimal("1.9"), 1), (Decimal("-1.9"), -1)],
+)
+def test_int(given: object, expected: int) -> None:
+    assert integer(given) == expected
+
+
+@pytest.mark.parametrize("given", ["", " 12", "1_000", "0x10", "1.0", "+1", "٣", "9223372036854775808", Decimal("1e30")])
+def test_int_refuses(given: object) -> None:
+    with pytest.raises(Unevaluable):
+        integer(given)
+
+
+@pytest.mark.parametrize(("given", "expected"), [("1.50", "1.5"), ("-2e3", "-2000"), (3, "3")])
+def test_double(given: object, expected: str) -> None:
+    assert double(given) == Decimal(expected)
+
+
+@pytest.mark.parametrize("given", ["", "1.", ".5", "1,5", "nan", "inf", "1e9999", " 1"])
+def test_double_refuses(given: object) -> None:
+    with pytest.raises(Unevaluable):
+        double(given)
+
+
+def test_string() -> None:
+    assert (string(12), string("a")) == ("12", "a")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2030-01-31T12:00:00Z", datetime(2030, 1, 31, 12, tzinfo=UTC)),
+        ("2030-01-31t12:00:00.5z", datetime(2030, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)),
+        ("2030-01-31T12:00:00+02:00", datetime(2030, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))),
+    ],
+)
+def test_timestamp(given: str, expected: datetime) -> None:
+    assert timestamp(given) == timestamp(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["", "2030-01-31", "2030-01-31T12:00:00", "2030-02-30T12:00:00Z", "2030-01-31T12:00:00.1234567Z", "now"]
+)
+def test_timestamp_refuses(given: str) -> None:
+    with pytest.raises(Unevaluable):
+        timestamp(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("1h30m", timedelta(hours=1.5)),
+        ("-1.5s", timedelta(seconds=-1.5)),
+        ("250ms", timedelta(milliseconds=250)),
+        ("5us", timedelta(microseconds=5)),
+    ],
+)
+def test_duration(given: str, expected: timedelta) -> None:
+    assert duration(given) == duration(expected) == expected
+
+
+@pytest.mark.parametrize("given", ["", "1", "1d", "h", "1h 30m", "999999999999h"])
+def test_duration_refuses(given: str) -> None:
+    with pytest.raises(Unevaluable):
+        duration(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "expected"), [("abc", "b", True), ("abc", "^b", False), ("aé", "^..$", True), ("a\nb", "a.b", False)]
+)
+def test_matches(text: str, pattern: str, expected: bool) -> None:
+    assert matches(text, pattern) is expected
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "(", r"(a)\1", "(a{1000}){1000}"])
+def test_matches_refuses(pattern: str) -> None:
+    with pytest.raises(Unevaluable):
+        matches("a", pattern)
+
+
+def test_matches_takes_linear_time() -> None:
+    started = time.perf_counter()
+    assert not matches("a" * 20_000 + "!", "^(a+)+$")
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("get")])
+@pytest.mark.parametrize("at", ["2030-01-01T00:00:00Z", "2030-06-16T23:59:58Z", "2028-12-31T12:30:00Z"])
+def test_parts_of_an_instant_are_cels(method: str, at: str) -> None:
+    assert METHODS[method].run(timestamp(at)) == cel.evaluate(f"timestamp('{at}').{method}()", {})
