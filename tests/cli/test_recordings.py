@@ -38,7 +38,7 @@ def state(request_id: str, verdict: str, status: int, role: str, target: str, **
         {
             "version": 1,
             "request_id": request_id,
-            "time": 1_700_000_000.0,
+            "time": "2023-11-14T22:13:20.000+00:00",
             "principal": {"issuer": "https://idp.example", "subject": "agent-7", "roles": [role], "token_id": "t1"},
             "client": "127.0.0.1:50000",
             "target": target,

@@ -490,9 +490,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "expected"), WRONG)
-def test_what_a_wrong_file_is_told(
-    problems: Problems, changes: dict[str, str | bytes | None], expected: str
-) -> None:
+def test_what_a_wrong_file_is_told(problems: Problems, changes: dict[str, str | bytes | None], expected: str) -> None:
     assert [str(problem) for problem in problems(changes)] == expected.split("\n")
 
 
@@ -536,9 +534,7 @@ def test_a_missing_directory_is_one_problem(tmp_path: Path) -> None:
 def test_a_directory_in_place_of_a_file_is_no_traceback(problems: Problems, write: Callable[..., Path]) -> None:
     (write({}) / "gateway.yaml").unlink()
     (write({"gateway.yaml": None}) / "gateway.yaml").mkdir()
-    assert [str(problem) for problem in problems({"gateway.yaml": None})] == [
-        "gateway.yaml:1:1: the file is missing"
-    ]
+    assert [str(problem) for problem in problems({"gateway.yaml": None})] == ["gateway.yaml:1:1: the file is missing"]
 
 
 def test_depth_is_no_traceback(problems: Problems) -> None:

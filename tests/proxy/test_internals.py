@@ -33,6 +33,7 @@ DIGESTS = {
     "Servers": "6c950fbed489ee4c",
     "TlsConfig.tls_start_server": "2e2dc9c25670cf64",
     "format_error": "26271a67770fbaf1",
+    "make_body_reader": "9b076acda459637b",
     "make_error_response": "03ce75ab62e8e78b",
     "web.AuthRequestHandler": "ba8c4519e39c7a51",
     "web.RequestHandler": "cb0f308b33cef772",

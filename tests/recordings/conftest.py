@@ -15,7 +15,7 @@ from lockgate.recordings.recorder import Recorder
 PROJECTION = {
     "version": 1,
     "request_id": "req-1",
-    "time": 1_700_000_000.5,
+    "time": "2023-11-14T22:13:20.500+00:00",
     "principal": {"issuer": "https://idp.example", "subject": "agent-7", "roles": ["support"], "token_id": None},
     "client": "127.0.0.1:50000",
     "target": "crm",

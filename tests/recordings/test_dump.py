@@ -112,7 +112,7 @@ def everywhere(subject: http.HTTPFlow) -> None:
         message.trailers = http.Headers([(b"x-api-key", SECRET.encode())])
         message.content = json.dumps({"a": [{"client_secret": SECRET}], "token": SECRET}).encode()
     response.reason = f"token={SECRET}"
-    subject.comment = f"password: {SECRET}"
+    subject.comment = f"deny: {JWT}"
     subject.error = flow.Error(f"bad header: authorization: {SECRET}")
     subject.server_conn.error = f"token={SECRET}"
 
@@ -282,7 +282,7 @@ def test_an_event_is_a_flow_to_the_gateways_own_host() -> None:
     assert isinstance(event, http.HTTPFlow)
     assert (event.request.method, event.request.url) == ("POST", "https://lockgate.invalid/events/reload")
     assert event.request.json() == {"generation": "ab", "problems": ["a:1"], "note": "[redacted]"}
-    assert event.metadata["lockgate"] == {"version": 1, "time": 5.0, "event": "reload"}
+    assert event.metadata["lockgate"] == {"version": 1, "time": "1970-01-01T00:00:05.000+00:00", "event": "reload"}
 
 
 @pytest.mark.parametrize(
@@ -295,4 +295,5 @@ def test_a_repaired_flow_says_that_the_gateway_stopped(
     [again] = read(dumps(stopped_state(state, sending, 9.0)))
     assert again.error
     assert again.error.msg == f"The gateway stopped before this request was finished; {words}."
-    assert again.metadata["lockgate"] == {**projection, "repaired": {"time": 9.0, "sending": sending}}
+    repaired = {"time": "1970-01-01T00:00:09.000+00:00", "sending": sending}
+    assert again.metadata["lockgate"] == {**projection, "repaired": repaired}

@@ -250,7 +250,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A row's columns, with everything that an agent controls made safe to print."""
     request = visible(str(row["request"]))
     return (
-        moment(row["time"]),
+        visible(moment(row["time"]).replace("+00:00", "Z")),
         visible(str(row["id"])),
         visible(str(row["verdict"] or "-")),
         visible(str(row["status"] if row["status"] is not None else ("error" if row["error"] else "-"))),
@@ -281,12 +281,12 @@ def colour(cell: str) -> str:
 
 
 def moment(value: Any) -> str:
-    """Seconds since the epoch as UTC (RFC 3339)."""
-    if not isinstance(value, int | float):
-        return "-"
+    """A time as it was recorded, in UTC; seconds since the epoch in flows of anybody's."""
+    if isinstance(value, str):
+        return value
     try:
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+    except (TypeError, ValueError, OverflowError, OSError):
         return "-"
 
 
@@ -328,7 +328,7 @@ def story(state: dict[str, Any], lockgate: dict[str, Any]) -> Iterator[str]:
     facts = {
         "id": row["id"],
         "flow": state["id"] if state["id"] != row["id"] else None,
-        "time": moment(row["time"]),
+        "time": moment(row["time"]).replace("+00:00", "Z"),
         "event": lockgate.get("event"),
         "who": principal.get("subject"),
         "issuer": principal.get("issuer"),

@@ -85,10 +85,10 @@ class Document:
         """Where the character at `offset` of a text stands; its start, where escapes or folding hide that."""
         line, column = node.start_mark.line, node.start_mark.column
         before = node.value[:offset]
-        if node.style == "|":
-            line += 1 + before.count("\n")
+        below = line + 1 + before.count("\n")
+        if node.style == "|" and below < len(self.lines):
             written = node.value.split("\n")[before.count("\n")]
-            return line, len(self.lines[line]) - len(written) + offset - (before.rfind("\n") + 1)
+            return below, len(self.lines[below]) - len(written) + offset - (before.rfind("\n") + 1)
         start = column + (1 if node.style else 0)
         if self.lines[line][start : start + len(node.value)] == node.value:
             return line, start + offset

@@ -87,7 +87,7 @@ def host(value: Any) -> str:
     if not given.isascii():
         raise ValueError("a host is written in ASCII: use the xn-- form of an internationalised name")
     lowered = given.lower()
-    if lowered.startswith("[") and lowered.endswith("]"):
+    if lowered.startswith("[") and lowered.endswith("]") and "%" not in lowered:
         try:
             return str(ipaddress.IPv6Address(lowered[1:-1]))
         except ValueError:

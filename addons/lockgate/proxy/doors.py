@@ -43,6 +43,8 @@ Commands = Generator[commands.Command, Any, None]
 SHUT = "The gateway kept a door shut."
 CLIENT_GONE = "The agent broke off the request."
 
+DRAINED = 64 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
+
 log = logging.getLogger(__name__)
 
 
@@ -55,14 +57,22 @@ class GatedStream(HttpStream):
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
-        self._received = {True: 0, False: 0}  # body bytes by "is it the request's"
+        self._received = 0  # bytes of the request's body
+        self._answered_with = 0  # bytes of the answer's body
         self._answered = False
         self._form = ""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        admitted, before = self._admit(event)
-        yield from before
-        yield from self._gated(super()._handle_event(admitted))
+        if isinstance(event, RequestHeaders):
+            self._form = "absolute" if event.request.host else "origin"
+        elif isinstance(event, RequestData) and self._let_go(len(event.data)):
+            if self._received <= DRAINED:
+                return  # an answer given before the request has ended would be lost to most clients
+            event = ResponseProtocolError(self.stream_id, SHUT, ErrorCode.REQUEST_TOO_LARGE)
+        elif code := self._fault_of_target(event):
+            yield commands.CloseConnection(self.context.server)
+            event = ResponseProtocolError(self.stream_id, SHUT, code)
+        yield from self._gated(super()._handle_event(event))
 
     def passthrough(self, event: events.Event) -> Commands:
         """A CONNECT tunnel's bytes: encrypted towards the agent, nothing towards a target but what inner doors pass."""
@@ -70,30 +80,28 @@ class GatedStream(HttpStream):
 
     # What comes in
 
-    def _admit(self, event: events.Event) -> tuple[events.Event, tuple[commands.Command, ...]]:
-        """Take nothing at its word: bodies past the limit and interim responses become errors.
+    def _let_go(self, size: int) -> bool:
+        """Whether body bytes of the request are read for nothing: it is refused, or has grown past the limit."""
+        self._received += size
+        found = exchange(self.flow)
+        limit = (found.target.limits if found.target else Limits()).request
+        if self._received > limit and not found.refusal:
+            found.refusal, found.stage = protocol_refusal(ErrorCode.REQUEST_TOO_LARGE, found), "door"
+            self.flow.response = refusal_response(found.refusal, self.flow.request.method)
+        return found.refusal is not None
 
-        An interim response would be taken for the final one, and the final one for the next request's.
+    def _fault_of_target(self, event: events.Event) -> ErrorCode | None:
+        """What is wrong with a part of an answer. An interim response would be taken for the final one, and the final
+        one for the next request's.
         """
-        if isinstance(event, RequestHeaders):
-            self._form = "absolute" if event.request.host else "origin"
         if isinstance(event, ResponseHeaders) and event.response.status_code < 200:
-            return self._target_fault(ErrorCode.GENERIC_SERVER_ERROR)
-        if isinstance(event, RequestData) and self._over(len(event.data), request=True):
-            return ResponseProtocolError(self.stream_id, SHUT, ErrorCode.REQUEST_TOO_LARGE), ()
-        if isinstance(event, ResponseData) and self._over(len(event.data), request=False):
-            return self._target_fault(ErrorCode.RESPONSE_TOO_LARGE)
-        return event, ()
-
-    def _target_fault(self, code: ErrorCode) -> tuple[events.Event, tuple[commands.Command, ...]]:
-        close = commands.CloseConnection(self.context.server)
-        return ResponseProtocolError(self.stream_id, SHUT, code), (close,)
-
-    def _over(self, size: int, *, request: bool) -> bool:
-        self._received[request] += size
-        target = exchange(self.flow).target
-        limits = target.limits if target else Limits()
-        return self._received[request] > (limits.request if request else limits.response)
+            return ErrorCode.GENERIC_SERVER_ERROR
+        if isinstance(event, ResponseData):
+            self._answered_with += len(event.data)
+            target = exchange(self.flow).target
+            if target is None or self._answered_with > target.limits.response:
+                return ErrorCode.RESPONSE_TOO_LARGE
+        return None
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         """What broke off the stream, in fixed words: mitmproxy's quote the wire."""

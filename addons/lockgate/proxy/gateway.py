@@ -10,13 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitmproxy import addonmanager, ctx
 from mitmproxy.proxy import mode_specs
 
 from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError
-from lockgate.proxy import answers, lock, logs, reach, sentinel, web
+from lockgate.proxy import answers, framing, lock, logs, reach, sentinel, web
 from lockgate.proxy.doors import GatedStream
 from lockgate.proxy.guard import Guard
 from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
@@ -41,10 +41,11 @@ class Gateway:
         loader.add_option("lockgate_recordings", str, "", "Directory of the recordings, instead of the rules' own.")
         loader.add_option("lockgate_state", str, "", "Directory of the gateway's state, instead of the rules' own.")
         if not isinstance(ctx.master, (DumpMaster, WebMaster)):
-            sys.exit("lockgate: run it under mitmdump or mitmweb; the console can edit what was decided.")
+            refuse_start("Run it under mitmdump or mitmweb; the console can edit what was decided.")
         http_layers.HttpStream = GatedStream  # type: ignore[misc]
         reach.install()
         answers.install()
+        framing.install()
         logs.install()
         # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
@@ -60,7 +61,7 @@ class Gateway:
                 Path(ctx.options.lockgate_rules), ctx.options.lockgate_recordings, ctx.options.lockgate_state
             )
         except (SetupError, RulesInvalid) as error:
-            sys.exit("\n".join(f"lockgate: {line}" for line in str(error).splitlines()))
+            refuse_start(str(error))
         lock.lock(ctx.options)
         self._locked = lock.snapshot(ctx.options)
 
@@ -71,13 +72,16 @@ class Gateway:
         web.reduce(ctx.master)
         await self._listen_where_told()
         script = Path(os.path.expanduser(ctx.options.scripts[0]))  # noqa: PTH111 - as mitmproxy reads it
-        self._watch = asyncio.create_task(sentinel.watch(script, self._wrong), name="lockgate sentinel")
+        self._watch = asyncio.create_task(sentinel.watch(script, self._wrong, self._flush), name="lockgate sentinel")
         generation = self._runtime.generation
         log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
 
     def done(self) -> None:
         if not ctx.master.should_exit.is_set() and self._watch is not None:
-            sentinel.end("The gateway was unloaded while running.")
+            sentinel.end("The gateway was unloaded while running.", self._flush)
+        self._flush()
+
+    def _flush(self) -> None:
         try:
             self._runtime.stop()
         except RecordingUnavailable as error:
@@ -106,3 +110,10 @@ class Gateway:
         if ctx.master.addons.get(self.name) is not self:
             return "The gateway was unloaded while running."
         return None
+
+
+def refuse_start(why: str) -> NoReturn:
+    """Say why, a line each, and end the process with 1."""
+    for line in why.splitlines():
+        sys.stderr.write(f"lockgate: {line}\n")
+    sentinel.leave(1)

@@ -42,6 +42,7 @@ RELIED_ON = {
     "Servers": Servers,
     "TlsConfig.tls_start_server": TlsConfig.tls_start_server,
     "format_error": _base.format_error,
+    "make_body_reader": _http1.make_body_reader,
     "make_error_response": _http1.make_error_response,
     "web.AuthRequestHandler": web_app.AuthRequestHandler,
     "web.RequestHandler": web_app.RequestHandler,

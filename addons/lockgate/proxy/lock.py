@@ -51,8 +51,7 @@ def check(options: optmanager.OptManager) -> None:
     for name in sorted(options.keys()):
         if name in MAY_DIFFER or name.startswith(MAY_DIFFER_PREFIX):
             continue
-        value = getattr(options, name)
-        if value not in (options.default(name), PINS.get(name, options.default(name))):
+        if is_set(options, name) and getattr(options, name) != PINS.get(name, options.default(name)):
             found.append(f"The option {name} may not be set: it could let traffic past the gateway. Leave it out.")
     found += [f"There is no option {name}. Leave it out." for name in sorted(options.deferred)]
     if len(options.scripts) != 1:
@@ -66,9 +65,14 @@ def check(options: optmanager.OptManager) -> None:
         raise SetupError("\n".join(found))
 
 
+def is_set(options: optmanager.OptManager, name: str) -> bool:
+    """Whether an option was given a value, be it the default one."""
+    return options._options[name].value is not optmanager.unset
+
+
 def pin(options: optmanager.OptManager) -> None:
     """Set every pinned option, and the listening address where none was given."""
-    values = dict(PINS)
+    values = {name: value for name, value in PINS.items() if name in options}  # mitmweb has no flow_detail
     if not options.listen_host:
         values["listen_host"] = "127.0.0.1"
     options.update(**values)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from lockgate.proxy import latch
 
@@ -23,31 +24,38 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h: a supervisor restarts it, and nobod
 log = logging.getLogger(__name__)
 
 
-def end(reason: str) -> None:
-    """Refuse everything, then end the process with `EXIT_CODE`."""
-    if latch.closed():
-        return
+def end(reason: str, flush: Callable[[], None]) -> NoReturn:
+    """Refuse everything, write what is still to be written, and end the process with `EXIT_CODE`."""
     latch.shut()
     log.error("%s Everything is refused; the process ends.", reason)
     timer = threading.Timer(GRACE, os._exit, [EXIT_CODE])
     timer.daemon = True
     timer.start()
-    asyncio.get_running_loop().call_soon(sys.exit, EXIT_CODE)
+    flush()
+    leave(EXIT_CODE)
 
 
-async def watch(script: Path, whole: Callable[[], str | None]) -> None:
+def leave(code: int) -> NoReturn:
+    """End the process here and now: an orderly end was seen to hang in mitmproxy's native parts."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def watch(script: Path, whole: Callable[[], str | None], flush: Callable[[], None]) -> None:
     """Look after the script's file and the chain for as long as the process runs.
 
     Args:
         script: the file mitmproxy was told to load.
         whole: says what is wrong with the installed chain, None where nothing is.
+        flush: writes what is still to be written.
     """
     started_with = fingerprint(script)
     while True:
         if fingerprint(script) != started_with:
-            return end(f"{script.name} was changed or removed while running: restart to take a new version.")
+            end(f"{script.name} was changed or removed while running: restart to take a new version.", flush)
         if wrong := whole():
-            return end(wrong)
+            end(wrong, flush)
         await asyncio.sleep(INTERVAL)
 
 

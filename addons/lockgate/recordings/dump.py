@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from mitmproxy import connection, flow, http
@@ -65,13 +66,13 @@ class RefusalEntry(TypedDict):
 class Projection(TypedDict):
     """`metadata["lockgate"]` as the Record stage hands it over; `recordings/README.md` says what each member means.
 
-    `time` is seconds since the epoch, `timings` milliseconds. What is added here: `redacted`, `truncated`, `withheld`,
+    `time` is UTC as in RFC 3339, `timings` are milliseconds. What is added here: `redacted`, `truncated`, `withheld`,
     `decoded`, `repaired` and `chain`.
     """
 
     version: int
     request_id: str
-    time: float
+    time: str
     principal: PrincipalEntry | None
     client: str
     target: str | None
@@ -128,7 +129,6 @@ def flow_state(
         state[side] = {**state[side], "certificate_list": [], "error": notes.text(state[side]["error"])}
     state["client_conn"]["mitmcert"] = None
     state["backup"] = None
-    state["comment"] = notes.text(state["comment"])
     if state["error"]:
         state["error"] = {**state["error"], "msg": notes.text(state["error"]["msg"])}
     if state["type"] == "http":
@@ -142,6 +142,7 @@ def flow_state(
         state["messages"] = notes.messages(state["messages"], content=1)
     state["metadata"] = {}
     state = plain(state)
+    state["comment"] = shaped(state["comment"])
     state["metadata"] = {"lockgate": {**shaped(plain(projection)), **notes.entries()}}
     return state
 
@@ -260,9 +261,13 @@ def utf8(value: str) -> bytes:
     return value.encode("utf-8", "backslashreplace")
 
 
+MAPPINGS = (dict, Mapping)
+SEQUENCES = (list, tuple, set, frozenset)
+
+
 def plain(value: Any) -> Any:
     """A copy in the few types that a tnetstring has. Raises ValueError for any other, and never shows the value."""
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) in (bool, bytes):
         return value
     if isinstance(value, float):
         return float(value)
@@ -272,9 +277,9 @@ def plain(value: Any) -> Any:
         return utf8(value).decode()
     if isinstance(value, int):
         return int(value) if value.bit_length() < 64 else hex(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         return {plain(str(key)): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, SEQUENCES):
         return [plain(entry) for entry in value]
     raise ValueError(f"a {type(value).__name__} cannot be recorded")
 
@@ -288,6 +293,11 @@ def shaped(value: Any) -> Any:
     if isinstance(value, list):
         return [shaped(entry) for entry in value]
     return value
+
+
+def moment(now: float) -> str:
+    """Seconds since the epoch as UTC, RFC 3339."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
 
 
 def event_state(kind: str, details: Mapping[str, Any], now: float) -> State:
@@ -306,7 +316,7 @@ def event_state(kind: str, details: Mapping[str, Any], now: float) -> State:
     event.response.timestamp_start = event.response.timestamp_end = now
     event.timestamp_created = now
     state = plain(event.get_state())
-    state["metadata"] = {"lockgate": {"version": VERSION, "time": now, "event": kind}}
+    state["metadata"] = {"lockgate": {"version": VERSION, "time": moment(now), "event": kind}}
     return state
 
 
@@ -314,5 +324,5 @@ def stopped_state(state: State, sending: bool, now: float) -> State:
     """A whole flow from an intent whose end nobody saw, because the gateway stopped."""
     known = "it was being sent" if sending else "whether it was sent is not known"
     error = {"msg": f"The gateway stopped before this request was finished; {known}.", "timestamp": now}
-    lockgate = {**state["metadata"]["lockgate"], "repaired": {"time": now, "sending": sending}}
+    lockgate = {**state["metadata"]["lockgate"], "repaired": {"time": moment(now), "sending": sending}}
     return {**state, "error": error, "metadata": {"lockgate": lockgate}}

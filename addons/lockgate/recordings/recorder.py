@@ -184,11 +184,13 @@ class Recorder:
     def _fail(self, error: Exception) -> None:
         """From now on intents are refused, until `_recover` has written everything."""
         with self._wake:
-            if self._fault is None:
+            first = self._fault is None
+            if first:
                 self._fault_since = self._clock()
-                log.error("recordings: %s; requests are refused until they can be recorded", describe(error))
             self._fault = describe(error)
             self._wake.notify()
+        if first:
+            log.error("recordings: %s; requests are refused until they can be recorded", describe(error))
 
     # What follows runs in the writer's thread.
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import re
 import time
 import urllib.parse
 import zlib
@@ -118,10 +119,7 @@ def secret_in_form(secret: str, form: str) -> str:
         "base64url": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
         "basic": base64.b64encode(f"Bearer {secret}".encode()).decode(),
         "url": urllib.parse.quote(secret, safe=""),
-        "url-lower": urllib.parse.quote(secret, safe="")
-        .replace("%2B", "%2b")
-        .replace("%2F", "%2f")
-        .replace("%3D", "%3d"),
+        "url-lower": re.sub("%..", lambda match: match[0].lower(), urllib.parse.quote(secret, safe="")),
         "url-plus": urllib.parse.quote_plus(secret),
         "html": html.escape(secret),
         "nested-json": json.dumps({"token": secret}),

@@ -37,59 +37,127 @@ def test_what_is_taken(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("amount > 5", "unknown name amount: known here: body, now, path, principal, request; quote text", id="unknown-root"),
-        pytest.param("EUR == body.currency", "unknown name EUR: known here: body, now, path, principal, request; quote text", id="unquoted-text"),
+        pytest.param(
+            "amount > 5",
+            "unknown name amount: known here: body, now, path, principal, request; quote text",
+            id="unknown-root",
+        ),
+        pytest.param(
+            "EUR == body.currency",
+            "unknown name EUR: known here: body, now, path, principal, request; quote text",
+            id="unquoted-text",
+        ),
         pytest.param("request.header['a'] == 'b'", "request has no header: did you mean headers?", id="member"),
         pytest.param("principal.role == 'a'", "principal has no role: did you mean roles?", id="principal"),
         pytest.param("path.name == 'a'", "the resource captures no name: known here: id", id="capture"),
         pytest.param("tool.name == 'a'", "tool is not a fact of an HTTP request", id="other-protocol"),
-        pytest.param("request == body", "request is no value: name one of its members (headers, host, method, path, query, query_all)", id="facts-as-value"),
+        pytest.param(
+            "request == body",
+            "request is no value: name one of its members (headers, host, method, path, query, query_all)",
+            id="facts-as-value",
+        ),
         pytest.param("request['method'] == 'GET'", "name the member: request.NAME", id="facts-by-index"),
         pytest.param("has(request.method)", "request.method is always there: drop has()", id="has-of-a-fact"),
-        pytest.param("request.headers['X-A'] == 'b'", "header names are in lower case here: write x-a", id="header-case"),
+        pytest.param(
+            "request.headers['X-A'] == 'b'", "header names are in lower case here: write x-a", id="header-case"
+        ),
         pytest.param("'X-A' in request.headers", "header names are in lower case here: write x-a", id="header-case-in"),
-        pytest.param("has(request.headers.Accept)", "header names are in lower case here: write accept", id="header-case-has"),
+        pytest.param(
+            "has(request.headers.Accept)", "header names are in lower case here: write accept", id="header-case-has"
+        ),
         pytest.param("request.method.name == 'a'", "request.method is text and has no members", id="member-of-text"),
         pytest.param("request.method[0] == 'a'", "request.method is text and has no elements", id="element-of-text"),
         pytest.param("principal.roles['a'] == 'b'", '"a" is text; a number is needed here', id="list-by-text"),
         pytest.param("request.query[0] == 'b'", "0 is a number; text is needed here", id="map-by-number"),
-        pytest.param("request.query.limit <= 100", "compares text with a number, which are never alike", id="query-is-text"),
+        pytest.param(
+            "request.query.limit <= 100", "compares text with a number, which are never alike", id="query-is-text"
+        ),
         pytest.param("1 in principal.roles", "compares a number with text, which are never alike", id="in-list"),
         pytest.param("1 in request.query", "1 is a number; text is needed here", id="in-map"),
-        pytest.param("'a' in request.path", "in looks into lists and objects: for text write text.contains(part)", id="in-text"),
+        pytest.param(
+            "'a' in request.path", "in looks into lists and objects: for text write text.contains(part)", id="in-text"
+        ),
         pytest.param("'a' in 5", "in looks into lists and objects, not into a number", id="in-number"),
         pytest.param("request.host == null", "request.host is text and never null", id="never-null"),
         pytest.param("body.a in ['a', 1]", "the elements mix text and a number", id="mixed-list"),
-        pytest.param("[principal.roles] == [[1]]", "compares a list with a list, which are never alike", id="lists-of-other-kinds"),
-        pytest.param("principal.roles < body.a", "principal.roles is a list; true or false or a number or a duration or text or a timestamp is needed here", id="ordered-list"),
-        pytest.param("body.a < null", "null is a null; true or false or a number or a duration or text or a timestamp is needed here", id="ordered-null"),
+        pytest.param(
+            "[principal.roles] == [[1]]",
+            "compares a list with a list, which are never alike",
+            id="lists-of-other-kinds",
+        ),
+        pytest.param(
+            "principal.roles < body.a",
+            "principal.roles is a list; true or false or a number or a duration or text or a timestamp is needed here",
+            id="ordered-list",
+        ),
+        pytest.param(
+            "body.a < null",
+            "null is a null; true or false or a number or a duration or text or a timestamp is needed here",
+            id="ordered-null",
+        ),
         pytest.param("1 < 2 < 3", "compares true or false with a number, which are never alike", id="chained"),
-        pytest.param("1 + 1.0 == body.a", "CEL has no int + double: write whole numbers as decimals (1.0), or double(x)", id="mixed-arithmetic"),
+        pytest.param(
+            "1 + 1.0 == body.a",
+            "CEL has no int + double: write whole numbers as decimals (1.0), or double(x)",
+            id="mixed-arithmetic",
+        ),
         pytest.param("'a' - 'b' == body.a", "CEL has no string - string", id="text-arithmetic"),
         pytest.param("-'a' == body.a", '"a" is text; a number is needed here', id="negative-text"),
         pytest.param("!body.a || !1", "1 is a number; true or false is needed here", id="not-a-number"),
         pytest.param("body.a && 'x'", '"x" is text; true or false is needed here', id="text-as-truth"),
         pytest.param("1 ? true : false", "1 is a number; true or false is needed here", id="number-as-test"),
         pytest.param("true ? 1 : 'a'", "the two outcomes mix a number and text", id="outcomes"),
-        pytest.param("now", "the condition is a timestamp, not true or false: compare it with something", id="not-boolean"),
+        pytest.param(
+            "now", "the condition is a timestamp, not true or false: compare it with something", id="not-boolean"
+        ),
         pytest.param("now == '2030'", "compares a timestamp with text, which are never alike", id="instant-with-text"),
         pytest.param("now.getHour() == 1", "unknown function getHour: did you mean getHours?", id="method"),
-        pytest.param("contains(body.a, 'b')", "unknown function contains: write x.contains(...)", id="method-as-function"),
+        pytest.param(
+            "contains(body.a, 'b')", "unknown function contains: write x.contains(...)", id="method-as-function"
+        ),
         pytest.param("body.a.int() == 1", "unknown function int: write int(x)", id="function-as-method"),
         pytest.param("size() == 1", "size takes 1 argument", id="no-argument"),
         pytest.param("body.a.contains() == true", "contains takes 1 argument", id="no-method-argument"),
         pytest.param("now.getHours('UTC') == 1", "getHours takes no arguments", id="time-zone"),
         pytest.param("size == 1", "size is a function: write size(...)", id="function-as-name"),
         pytest.param("size(1) == 1", "1 is a number; text or a list or a map is needed here", id="size-of-number"),
-        pytest.param("body.a.matches(body.b)", "the pattern of matches() must be written out here, as text", id="pattern-from-outside"),
-        pytest.param(r"body.a.matches('(a)\\1')", "not a regular expression of RE2 syntax, which has no lookaround and no backreferences", id="backreference"),
-        pytest.param("now < timestamp('2030-01-01')", 'timestamp() was given a text that is no instant such as "2030-01-31T12:00:00Z"', id="instant"),
-        pytest.param("now - now < duration('1d')", 'duration() was given a text that is no duration such as "1h30m"', id="duration"),
-        pytest.param("request.path.all(x, x == 'a')", "all goes through a list; request.path is text", id="macro-on-text"),
+        pytest.param(
+            "body.a.matches(body.b)",
+            "the pattern of matches() must be written out here, as text",
+            id="pattern-from-outside",
+        ),
+        pytest.param(
+            r"body.a.matches('(a)\\1')",
+            "not a regular expression of RE2 syntax, which has no lookaround and no backreferences",
+            id="backreference",
+        ),
+        pytest.param(
+            "now < timestamp('2030-01-01')",
+            'timestamp() was given a text that is no instant such as "2030-01-31T12:00:00Z"',
+            id="instant",
+        ),
+        pytest.param(
+            "now - now < duration('1d')",
+            'duration() was given a text that is no duration such as "1h30m"',
+            id="duration",
+        ),
+        pytest.param(
+            "request.path.all(x, x == 'a')", "all goes through a list; request.path is text", id="macro-on-text"
+        ),
         pytest.param("body.a.all(body, body == 1)", "body has a meaning already: use another name", id="shadowing"),
-        pytest.param("body.a.all(x, x.all(y, y == 1))", "a comprehension within another is not taken: it could run for minutes", id="nested"),
-        pytest.param("body.a.all(x, x == 1) && x == 2", "unknown name x: known here: body, now, path, principal, request; quote text", id="variable-outside"),
-        pytest.param("body.a == 9223372036854775808", "the number does not fit 64 bits: write it as a decimal (1.0)", id="large"),
+        pytest.param(
+            "body.a.all(x, x.all(y, y == 1))",
+            "a comprehension within another is not taken: it could run for minutes",
+            id="nested",
+        ),
+        pytest.param(
+            "body.a.all(x, x == 1) && x == 2",
+            "unknown name x: known here: body, now, path, principal, request; quote text",
+            id="variable-outside",
+        ),
+        pytest.param(
+            "body.a == 9223372036854775808", "the number does not fit 64 bits: write it as a decimal (1.0)", id="large"
+        ),
         pytest.param("body == {1: 2}", "1 is a number; text is needed here", id="map-key"),
     ],
 )

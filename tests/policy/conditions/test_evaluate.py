@@ -119,23 +119,75 @@ def test_certain(text: str, expected: bool) -> None:
         pytest.param("body['x'] == 1", 'body["x"] is missing', id="missing-by-index"),
         pytest.param("body.list[3] == 1", "body.list[3] is missing", id="past-the-end"),
         pytest.param("body.list[-1] == 3", "body.list[-1] is missing", id="from-the-end"),
-        pytest.param("body.amount == '500'", 'body.amount and "500" cannot be compared: one is of type int, the other of type string', id="equal"),
-        pytest.param("body.amount != '500'", 'body.amount and "500" cannot be compared: one is of type int, the other of type string', id="unequal"),
-        pytest.param("body.flag == 1", "body.flag and 1 cannot be compared: one is of type bool, the other of type int", id="true-is-not-1"),
-        pytest.param("body.nothing == 'EUR'", 'body.nothing and "EUR" cannot be compared: one is of type null, the other of type string', id="null-with-text"),
-        pytest.param("body.nothing != body.amount", "body.nothing and body.amount cannot be compared: one is of type null, the other of type int", id="null-with-number"),
-        pytest.param("body.currency < 5", "body.currency and 5 cannot be compared: one is of type string, the other of type int", id="less"),
-        pytest.param("body.nothing < 5", "body.nothing and 5 cannot be compared: one is of type null, the other of type int", id="null-less"),
-        pytest.param("body.list < body.list", "body.list and body.list cannot be compared: one is of type list, the other of type list", id="lists-have-no-order"),
-        pytest.param("body.amount in ['500']", 'body.amount and this part cannot be compared', id="in-list-of-text"),
-        pytest.param("1 in body.mixed", "1 and body.mixed cannot be compared: one is of type int, the other of type string", id="in-mixed-though-found"),
-        pytest.param("'a' in principal.claims.groups", '"a" and principal.claims.groups cannot be compared', id="in-with-null"),
-        pytest.param("body.amount in body.nested", "body.amount and body.nested cannot be compared: one is of type int, the other of type string", id="number-in-object"),
+        pytest.param(
+            "body.amount == '500'",
+            'body.amount and "500" cannot be compared: one is of type int, the other of type string',
+            id="equal",
+        ),
+        pytest.param(
+            "body.amount != '500'",
+            'body.amount and "500" cannot be compared: one is of type int, the other of type string',
+            id="unequal",
+        ),
+        pytest.param(
+            "body.flag == 1",
+            "body.flag and 1 cannot be compared: one is of type bool, the other of type int",
+            id="true-is-not-1",
+        ),
+        pytest.param(
+            "body.nothing == 'EUR'",
+            'body.nothing and "EUR" cannot be compared: one is of type null, the other of type string',
+            id="null-with-text",
+        ),
+        pytest.param(
+            "body.nothing != body.amount",
+            "body.nothing and body.amount cannot be compared: one is of type null, the other of type int",
+            id="null-with-number",
+        ),
+        pytest.param(
+            "body.currency < 5",
+            "body.currency and 5 cannot be compared: one is of type string, the other of type int",
+            id="less",
+        ),
+        pytest.param(
+            "body.nothing < 5",
+            "body.nothing and 5 cannot be compared: one is of type null, the other of type int",
+            id="null-less",
+        ),
+        pytest.param(
+            "body.list < body.list",
+            "body.list and body.list cannot be compared: one is of type list, the other of type list",
+            id="lists-have-no-order",
+        ),
+        pytest.param("body.amount in ['500']", "body.amount and this part cannot be compared", id="in-list-of-text"),
+        pytest.param(
+            "1 in body.mixed",
+            "1 and body.mixed cannot be compared: one is of type int, the other of type string",
+            id="in-mixed-though-found",
+        ),
+        pytest.param(
+            "'a' in principal.claims.groups", '"a" and principal.claims.groups cannot be compared', id="in-with-null"
+        ),
+        pytest.param(
+            "body.amount in body.nested",
+            "body.amount and body.nested cannot be compared: one is of type int, the other of type string",
+            id="number-in-object",
+        ),
         pytest.param("'a' in body.currency", "body.currency is of type string, not list or map", id="in-text"),
-        pytest.param("body.mixed == body.list.filter(x, x < 3)", "cannot be compared: one is of type string, the other of type int", id="element-mismatch"),
-        pytest.param("body.items[0] == {'id': 'x', 'ok': false}", "cannot be compared: one is of type int, the other of type string", id="member-mismatch"),
+        pytest.param(
+            "body.mixed == body.list.filter(x, x < 3)",
+            "cannot be compared: one is of type string, the other of type int",
+            id="element-mismatch",
+        ),
+        pytest.param(
+            "body.items[0] == {'id': 'x', 'ok': false}",
+            "cannot be compared: one is of type int, the other of type string",
+            id="member-mismatch",
+        ),
         pytest.param("request.query.tag == 'a'", "the query parameter tag is given 2 times", id="query-twice"),
-        pytest.param("request.headers['x-twice'] == '1'", "the header x-twice is given 2 times", id="header-twice-though-equal"),
+        pytest.param(
+            "request.headers['x-twice'] == '1'", "the header x-twice is given 2 times", id="header-twice-though-equal"
+        ),
         pytest.param("request.query.other == 'a'", "request.query.other is missing", id="no-query"),
         pytest.param("body.x == 1 || true", "body.x is missing", id="hidden-by-or"),
         pytest.param("body.x == 1 && false", "body.x is missing", id="hidden-by-and"),
@@ -159,11 +211,19 @@ def test_certain(text: str, expected: bool) -> None:
         pytest.param("body.amount % (body.amount - 500) > 1", "this part is 0, and divides", id="remainder-by-zero"),
         pytest.param("body.price / 0.0 > 1", "a number is out of range", id="decimal-division-by-zero"),
         pytest.param("body.amount * 9223372036854775807 > 1", "a whole number does not fit 64 bits", id="overflow"),
-        pytest.param("principal.claims.odd == principal.claims.odd", "more digits than a double holds", id="not-a-number-value"),
-        pytest.param("body.amount.contains('5')", "body.amount is of type int, not string", id="method-of-another-type"),
-        pytest.param("size(body.amount) == 1", "body.amount is of type int, not string or list or map", id="size-of-a-number"),
+        pytest.param(
+            "principal.claims.odd == principal.claims.odd", "more digits than a double holds", id="not-a-number-value"
+        ),
+        pytest.param(
+            "body.amount.contains('5')", "body.amount is of type int, not string", id="method-of-another-type"
+        ),
+        pytest.param(
+            "size(body.amount) == 1", "body.amount is of type int, not string or list or map", id="size-of-a-number"
+        ),
         pytest.param("int(body.currency) == 1", "int() was given a text that is no whole number", id="no-number"),
-        pytest.param("timestamp(body.currency) < now", "timestamp() was given a text that is no instant", id="no-instant"),
+        pytest.param(
+            "timestamp(body.currency) < now", "timestamp() was given a text that is no instant", id="no-instant"
+        ),
         pytest.param("body.list.x == 1", "body.list is of type list, not map", id="member-of-a-list"),
     ],
 )
@@ -238,7 +298,30 @@ def test_deep_documents_are_no_crash() -> None:
 
 # Where CEL and law 2 both give an answer it is the same one: the `cel` package is the oracle. Its decimals are doubles,
 # so those here have few digits; its size() counts bytes, so texts here are ASCII.
-VALUES = st.sampled_from(["1", "2", "-3", "0", "2.5", "-0.5", "'a'", "'b'", "''", "true", "false", "null", "x", "y", "l", "m.a", "m.b", "[1, 2]", "['a']", "{'a': 1}"])
+VALUES = st.sampled_from(
+    [
+        "1",
+        "2",
+        "-3",
+        "0",
+        "2.5",
+        "-0.5",
+        "'a'",
+        "'b'",
+        "''",
+        "true",
+        "false",
+        "null",
+        "x",
+        "y",
+        "l",
+        "m.a",
+        "m.b",
+        "[1, 2]",
+        "['a']",
+        "{'a': 1}",
+    ]
+)
 OPERATORS = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "-", "*", "/", "%", "in"])
 TEXTS = st.recursive(
     VALUES,

@@ -21,7 +21,9 @@ def test_int(given: object, expected: int) -> None:
     assert integer(given) == expected
 
 
-@pytest.mark.parametrize("given", ["", " 12", "1_000", "0x10", "1.0", "+1", "٣", "9223372036854775808", Decimal("1e30")])
+@pytest.mark.parametrize(
+    "given", ["", " 12", "1_000", "0x10", "1.0", "+1", "٣", "9223372036854775808", Decimal("1e30")]
+)
 def test_int_refuses(given: object) -> None:
     with pytest.raises(Unevaluable):
         integer(given)
@@ -82,7 +84,8 @@ def test_duration_refuses(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern", "expected"), [("abc", "b", True), ("abc", "^b", False), ("aé", "^..$", True), ("a\nb", "a.b", False)]
+    ("text", "pattern", "expected"),
+    [("abc", "b", True), ("abc", "^b", False), ("aé", "^..$", True), ("a\nb", "a.b", False)],
 )
 def test_matches(text: str, pattern: str, expected: bool) -> None:
     assert matches(text, pattern) is expected

@@ -75,7 +75,11 @@ def sketch(node: Node) -> str:
         pytest.param("a // all of it\n&& b", "(a && b)", id="comment"),
         pytest.param("-9223372036854775808", "-9223372036854775808", id="smallest-integer"),
         pytest.param("0x1F", "31", id="hexadecimal"),
-        pytest.param("[1.5, .5, 1e3, 2.5e-1]", f"[{Decimal('1.5')!r}, {Decimal('.5')!r}, {Decimal('1e3')!r}, {Decimal('2.5e-1')!r}]", id="decimals"),
+        pytest.param(
+            "[1.5, .5, 1e3, 2.5e-1]",
+            f"[{Decimal('1.5')!r}, {Decimal('.5')!r}, {Decimal('1e3')!r}, {Decimal('2.5e-1')!r}]",
+            id="decimals",
+        ),
         pytest.param(r"""'a\'b' + "c\n\x41\u00e9\U0001F600\101\\" """, r"""("a'b" + 'c\nAé😀A\\')""", id="escapes"),
         pytest.param(r"r'a\d' + R\"b\"".replace('\\"', '"'), r"('a\\d' + 'b')", id="raw"),
         pytest.param('"""a"b\nc"""', "'a\"b\\nc'", id="three-quotes"),
@@ -98,7 +102,9 @@ def test_tree(text: str, tree: str) -> None:
         pytest.param("a & b", 2, "& is no operator: write &&", id="single-ampersand"),
         pytest.param("a == 'b", 5, "a text is never closed", id="open-text"),
         pytest.param("a == ~b", 5, "'~' means nothing here", id="unknown-character"),
-        pytest.param("a == 5u", 5, "a number ends in letters: unsigned and grouped numbers are not taken", id="unsigned"),
+        pytest.param(
+            "a == 5u", 5, "a number ends in letters: unsigned and grouped numbers are not taken", id="unsigned"
+        ),
         pytest.param("a == 007", 5, "a number starts with 0: leave the 0 out", id="leading-zero"),
         pytest.param('a == b"x"', 5, "texts with the prefix b are not taken", id="bytes"),
         pytest.param("package == 1", 0, "package is a reserved word of CEL", id="reserved"),
@@ -111,7 +117,9 @@ def test_tree(text: str, tree: str) -> None:
         pytest.param(r"a == '\q'", 5, r"a text has an unknown escape: write \\ for one backslash", id="unknown-escape"),
         pytest.param(r"a == '\ud800'", 5, r"a text has an unknown escape: write \\ for one backslash", id="surrogate"),
         pytest.param("(" * 60 + "a" + ")" * 60, 40, "more than 40 things are open: split the rule", id="deep"),
-        pytest.param(" && ".join(["a"] * 200), 0, "the condition is nested more than 120 deep: split the rule", id="chain"),
+        pytest.param(
+            " && ".join(["a"] * 200), 0, "the condition is nested more than 120 deep: split the rule", id="chain"
+        ),
         pytest.param("a" * 9000, 0, "the condition is longer than 8192 characters: split the rule", id="long"),
     ],
 )
@@ -121,7 +129,9 @@ def test_what_a_wrong_text_is_told(text: str, offset: int, message: str) -> None
     assert (caught.value.offset, caught.value.message) == (offset, message)
 
 
-LEAVES = st.sampled_from(["a", "b.c", "1", "2.5", "'x'", "true", "null", "has(a.b)", "size(a)", "a['k']", "[1, a]", "{'k': 1}"])
+LEAVES = st.sampled_from(
+    ["a", "b.c", "1", "2.5", "'x'", "true", "null", "has(a.b)", "size(a)", "a['k']", "[1, a]", "{'k': 1}"]
+)
 EXPRESSIONS = st.recursive(
     LEAVES,
     lambda inner: st.one_of(

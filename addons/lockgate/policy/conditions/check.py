@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions import functions
-from lockgate.policy.conditions.functions import FUNCTIONS, INT64, METHODS
+from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.syntax import (
     Binary,
     Call,
@@ -183,8 +183,6 @@ class Checker:
         if isinstance(value, str):
             return STRING
         if isinstance(value, int):
-            if value not in INT64:
-                raise ConditionInvalid(node.offset, "the number does not fit 64 bits: write it as a decimal (1.0)")
             return Kind("int")
         return Kind("double")
 

@@ -18,8 +18,9 @@ from typing import Any
 from lockgate.errors import Unevaluable
 from lockgate.model import Unreadable
 from lockgate.policy.conditions.check import ARITHMETIC, describe
-from lockgate.policy.conditions.functions import FUNCTIONS, INT64, METHODS
+from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.syntax import (
+    INT64,
     Binary,
     Call,
     Comprehension,

@@ -15,8 +15,7 @@ from typing import Any
 import cel
 
 from lockgate.errors import Unevaluable
-
-INT64 = range(-(2**63), 2**63)
+from lockgate.policy.conditions.syntax import INT64
 
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 DECIMAL = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")

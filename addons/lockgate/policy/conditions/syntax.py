@@ -15,6 +15,7 @@ from typing import TypeGuard
 
 import cel
 
+INT64 = range(-(2**63), 2**63)
 MAX_LENGTH = 8192  # characters
 MAX_PARENTHESES = 40  # `cel` and this parser recurse
 MAX_DEPTH = 120  # of the tree: the evaluator recurses
@@ -293,6 +294,8 @@ class Parser:
         node = self.member()
         if signs and signs[-1].text == "-" and isinstance(node, Literal) and is_number(node.value):
             node = Literal(signs.pop().offset, -node.value)
+        if isinstance(node, Literal) and isinstance(node.value, int) and node.value not in INT64:
+            raise ConditionInvalid(node.offset, "the number does not fit 64 bits: write it as a decimal (1.0)")
         for sign in reversed(signs):
             node = Unary(sign.offset, sign.text, node)
         return node

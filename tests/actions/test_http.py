@@ -1,0 +1,181 @@
+"""Reading HTTP: one canonical path, one reading of a query, and a refusal for whatever has two."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lockgate.actions.http import canonical_path, parse_query, read
+from lockgate.errors import RequestUnreadable
+from lockgate.model import Action, Target, Unreadable
+
+CRM = Target("crm", "https", "api.crm.example", 443)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        pytest.param("/", "/", id="root"),
+        pytest.param("/v1/customers/7", "/v1/customers/7", id="plain"),
+        pytest.param("/v1/", "/v1/", id="trailing-slash"),
+        pytest.param("/%61%7e%2D", "/a~-", id="unreserved-decoded"),
+        pytest.param("/a%20b%c3%a9", "/a%20b%C3%A9", id="escapes-in-capitals"),
+        pytest.param("/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b", id="other-characters-stay"),
+        pytest.param("/%21%3b", "/%21%3B", id="reserved-stay-encoded"),
+        pytest.param("/a.b/..c/...", "/a.b/..c/...", id="dots-within"),
+        pytest.param("/100%25", "/100%25", id="encoded-percent"),
+        pytest.param("/%25zz", "/%25zz", id="percent-before-letters"),
+        pytest.param("/%3F%23", "/%3F%23", id="encoded-delimiters"),
+    ],
+)
+def test_canonical(raw: str, path: str) -> None:
+    assert canonical_path(raw) == path
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param("", "the path does not start with /", id="empty"),
+        pytest.param("*", "the path does not start with /", id="asterisk"),
+        pytest.param("v1", "the path does not start with /", id="relative"),
+        pytest.param("/a/../b", "the path has a dot segment", id="dot-dot"),
+        pytest.param("/a/./b", "the path has a dot segment", id="dot"),
+        pytest.param("/..", "the path has a dot segment", id="dot-dot-last"),
+        pytest.param("/a/%2e%2E/b", "the path has a dot segment", id="encoded-dots"),
+        pytest.param("/a/.%2e", "the path has a dot segment", id="half-encoded-dots"),
+        pytest.param("/a//b", "the path has an empty segment (//)", id="empty-segment"),
+        pytest.param("//evil.example/a", "the path has an empty segment (//)", id="authority"),
+        pytest.param("/a%2Fb", "the path has an encoded separator or NUL (%2F)", id="encoded-slash"),
+        pytest.param("/a%5cb", "the path has an encoded separator or NUL (%5C)", id="encoded-backslash"),
+        pytest.param("/a%00", "the path has an encoded separator or NUL (%00)", id="encoded-nul"),
+        pytest.param("/a\\b", "the path has a backslash", id="backslash"),
+        pytest.param("/admin;x=1", "the path has a semicolon", id="semicolon"),
+        pytest.param("/a\x07", "the path has a control character", id="control"),
+        pytest.param("/a\n", "the path has a control character", id="newline"),
+        pytest.param("/a%0a", "the path has a control character", id="encoded-newline"),
+        pytest.param("/a%C2%85", "the path has a control character", id="encoded-c1"),
+        pytest.param("/é", "the path has a character outside ASCII; percent-encode it", id="not-ascii"),
+        pytest.param("/a b", "the path has a character that must be percent-encoded", id="space"),
+        pytest.param("/a#b", "the path has a character that must be percent-encoded", id="fragment"),
+        pytest.param("/a%", "the path has a % without two hex digits", id="lone-percent"),
+        pytest.param("/a%2", "the path has a % without two hex digits", id="half-an-escape"),
+        pytest.param("/a%zz", "the path has a % without two hex digits", id="no-hex"),
+        pytest.param("/a%252e", "the path is percent-encoded twice", id="twice"),
+        pytest.param("/a%25%32%65", "the path is percent-encoded twice", id="twice-in-pieces"),
+        pytest.param("/a%25%34%31", "the path is percent-encoded twice", id="twice-unreserved"),
+        pytest.param("/a%ff", "the path is not UTF-8", id="not-utf-8"),
+        pytest.param("/a%c0%af", "the path is not UTF-8", id="overlong-slash"),
+        pytest.param("/a%c0%ae%c0%ae", "the path is not UTF-8", id="overlong-dots"),
+    ],
+)
+def test_no_canonical_form(raw: str, reason: str) -> None:
+    with pytest.raises(RequestUnreadable) as caught:
+        canonical_path(raw)
+    assert caught.value.reason == reason
+
+
+PATHS = st.text(alphabet="aB1~.-/%2eEfF05c;\\é !:", max_size=16).map(lambda text: "/" + text)
+
+
+@given(PATHS)
+@example("/%25%32%65")
+@example("/%2525")
+def test_idempotent(raw: str) -> None:
+    try:
+        path = canonical_path(raw)
+    except RequestUnreadable:
+        return
+    assert canonical_path(path) == path
+    assert not {"", ".", ".."}.intersection(path.split("/")[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        pytest.param("", {}, id="empty"),
+        pytest.param("a=1&b=2", {"a": ("1",), "b": ("2",)}, id="two"),
+        pytest.param("a=1&a=2&b=&a=1", {"a": ("1", "2", "1"), "b": ("",)}, id="repeated-in-order"),
+        pytest.param("a&b=", {"a": ("",), "b": ("",)}, id="no-value"),
+        pytest.param("a=b=c", {"a": ("b=c",)}, id="first-equals-divides"),
+        pytest.param("=x", {"": ("x",)}, id="no-name"),
+        pytest.param("&&a=1&", {"a": ("1",)}, id="empty-pieces"),
+        pytest.param("a+b=c+d%20e%2B", {"a b": ("c d e+",)}, id="plus-is-space"),
+        pytest.param("a;b=1;c=2", {"a;b": ("1;c=2",)}, id="semicolon-is-data"),
+        pytest.param("%6cimit=%35", {"limit": ("5",)}, id="encoded-name"),
+        pytest.param("q=%C3%A9", {"q": ("é",)}, id="utf-8"),
+        pytest.param("q=%2525", {"q": ("%25",)}, id="decoded-once"),
+        pytest.param("a[]=1&b={x}|y", {"a[]": ("1",), "b": ("{x}|y",)}, id="other-characters"),
+    ],
+)
+def test_query(raw: str, found: dict[str, tuple[str, ...]]) -> None:
+    assert parse_query(raw) == found
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param("a=%", "the query has a % without two hex digits", id="lone-percent"),
+        pytest.param("a=%zz", "the query has a % without two hex digits", id="no-hex"),
+        pytest.param("a=é", "the query has a character that must be encoded", id="not-ascii"),
+        pytest.param("a=1 2", "the query has a character that must be encoded", id="space"),
+        pytest.param("a=1#b", "the query has a character that must be encoded", id="fragment"),
+        pytest.param("a=\x07", "the query has a character that must be encoded", id="control"),
+        pytest.param("a=%ff", "the query is not UTF-8", id="not-utf-8"),
+        pytest.param("a=%0a", "the query has a control character", id="encoded-newline"),
+        pytest.param("%00=1", "the query has a control character", id="nul-in-a-name"),
+    ],
+)
+def test_no_query(raw: str, reason: str) -> None:
+    with pytest.raises(RequestUnreadable) as caught:
+        parse_query(raw)
+    assert caught.value.reason == reason
+
+
+@given(st.text(alphabet="ab=&+%203;[]", max_size=20))
+def test_query_as_the_standard_library_reads_it(raw: str) -> None:
+    try:
+        found = parse_query(raw)
+    except RequestUnreadable:
+        return
+    pairs = parse_qsl(raw, keep_blank_values=True)
+    assert {name: tuple(value for other, value in pairs if other == name) for name, _ in pairs} == found
+
+
+def test_read() -> None:
+    headers = [("Content-Type", "application/json"), ("X-A", " 1 "), ("x-a", "2")]
+    actions, facts, sent = read("POST", CRM, "/v1/%7Ex?a=%20&b", headers, {"amount": 5})
+    assert actions == (Action("POST", "crm", "/v1/~x"),)
+    assert (facts.method, facts.host, facts.path) == ("POST", "api.crm.example", "/v1/~x")
+    assert facts.query == {"a": (" ",), "b": ("",)}
+    assert facts.headers == {"content-type": ("application/json",), "x-a": ("1", "2")}
+    assert facts.body == {"amount": 5}
+    assert sent == "/v1/~x?a=%20&b"
+
+
+@pytest.mark.parametrize(("raw", "sent"), [("/a", "/a"), ("/a?", "/a?"), ("/a?b?c", "/a?b?c")])
+def test_the_query_is_sent_as_given(raw: str, sent: str) -> None:
+    assert read("GET", CRM, raw, [], {})[2] == sent
+
+
+def test_an_unreadable_body_is_a_fact() -> None:
+    unreadable = Unreadable("not JSON")
+    assert read("POST", CRM, "/a", [], unreadable)[1].body is unreadable
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "get", "Get", "", "MOVE", "PRI", "GET ", "FOO"])
+def test_methods_that_are_never_let_through(method: str) -> None:
+    with pytest.raises(
+        RequestUnreadable, match="^the method is none of DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, QUERY"
+    ):
+        read(method, CRM, "/a", [], {})
+
+
+@pytest.mark.parametrize(
+    "name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X-Original-URL", "x-rewrite-url"]
+)
+def test_headers_that_override_are_refused(name: str) -> None:
+    with pytest.raises(RequestUnreadable, match="asks for another method or path"):
+        read("POST", CRM, "/a", [(name, "DELETE")], {})

@@ -1,0 +1,132 @@
+"""JSONPath: our walk selects what jsonpath-ng selects."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonpath_ng.ext.parser import parse as oracle
+
+from lockgate.masking.paths import find, parse
+
+DOCUMENT: dict[str, Any] = {
+    "a": {"b": 1, "c": [1, 2, {"b": 3}]},
+    "b": [{"b": [4, 5]}, {"b": {"b": 6}}],
+    "a.b": {"first name": 7, "*": 8},
+    "é": 9,
+    "": 10,
+    "list": [[11, 12], [13]],
+}
+PATHS = [
+    "$",
+    "$.a",
+    "$.a.b",
+    "$.nothing",
+    "$..b",
+    "$..b.b",
+    "$..b..b",
+    "$..c[2].b",
+    "$.b[*].b",
+    "$.b[0].b[1]",
+    "$.b[-1]",
+    "$.b[5]",
+    "$.b[0,1]",
+    "$.a.c[1:]",
+    "$.a.c[:-1]",
+    "$.a.c[::2]",
+    "$.a.c[::-1]",
+    "$.*",
+    "$..*",
+    "$[*]",
+    "$.list[*][*]",
+    "$.list..[0]",
+    "$.a.c.b",
+    "$.a[0]",
+    "$['a.b']",
+    "$['a.b']['first name']",
+    "$['a.b']['*']",
+    "$..['first name']",
+    "$['a', 'b']",
+    '$."a.b"',
+    "$['é']",
+    "$.(a.b)",
+    "$..(a.b)",
+]
+
+
+def by_oracle(path: str, document: Any) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return [match.value for match in oracle(path).find(document)]
+
+
+def identities(values: list[Any]) -> list[str]:
+    return sorted(map(repr, values))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_selects_what_jsonpath_ng_selects(path: str) -> None:
+    assert selects_the_same(path, DOCUMENT)
+
+
+def selects_the_same(path: str, document: Any) -> bool:
+    """jsonpath-ng lists a value once for every way that `..` finds to it; a value is selected or it is not."""
+    ours, theirs = identities(find(path, document)), identities(by_oracle(path, document))
+    return set(ours) == set(theirs) if path.count("..") > 1 else ours == theirs
+
+
+JSON = st.recursive(
+    st.integers(0, 3),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+STEP = st.sampled_from([".a", ".b", "..a", "..b", "[*]", ".*", "[0]", "[1]", "[-1]", "[1:]", "['a','c']"])
+
+
+@given(st.lists(STEP, max_size=4).map(lambda steps: "$" + "".join(steps)), JSON)
+def test_agrees_with_jsonpath_ng(path: str, document: Any) -> None:
+    assert selects_the_same(path, document)
+
+
+def test_values_come_in_the_order_of_the_document() -> None:
+    assert find("$.roles[*]", {"roles": ["b", "a", "c"]}) == ["b", "a", "c"]
+    assert find("$..x", {"x": 1, "y": [{"x": 2}, {"z": {"x": 3}}]}) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        pytest.param("", "a path starts with \\$", id="empty"),
+        pytest.param("name", "a path starts with \\$", id="relative"),
+        pytest.param("@.name", "a path starts with \\$", id="current"),
+        pytest.param("$.", "not a JSONPath", id="ends-early"),
+        pytest.param("$..", "not a JSONPath", id="ends-early-deep"),
+        pytest.param("$.a[", "not a JSONPath", id="open-bracket"),
+        pytest.param("$.first name", "not a JSONPath", id="space"),
+        pytest.param("$.é", "not a JSONPath", id="not-ascii"),
+        pytest.param("$.where", "not a JSONPath", id="keyword"),
+        pytest.param("$.a[?(@.b == 1)]", "filters, functions", id="filter"),
+        pytest.param("$.a | $.b", "filters, functions", id="union"),
+        pytest.param("$.a.`len`", "filters, functions", id="function"),
+        pytest.param("$.a.`parent`", "filters, functions", id="parent"),
+        pytest.param("$.a + 1", "filters, functions", id="arithmetic"),
+        pytest.param("$.a.$", "filters, functions", id="root-again"),
+        pytest.param("$.a where b", "filters, functions", id="where"),
+        pytest.param("$.a[::0]", "filters, functions", id="step-of-nothing"),
+    ],
+)
+def test_wrong_paths(path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(path)
+
+
+def test_depth_is_no_crash() -> None:
+    document: Any = {"x": 1}
+    for _ in range(20_000):
+        document = {"y": document}
+    assert find("$..x", document) == [1]

@@ -1,0 +1,279 @@
+"""The decision, as a table: what wins, what a condition without an answer does, and that order means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockgate.model import Action, Decision, HttpFacts, Mask, Outcome, Principal, Unreadable, Verdict
+from lockgate.policy.authorize import authorize
+from lockgate.policy.conditions import compile_condition
+from lockgate.policy.generation import Generation
+from lockgate.policy.patterns import parse
+from lockgate.policy.rules import GUARDRAILS, Entry, Policy, Rule
+
+NOW = datetime(2030, 6, 15, 14, 30, tzinfo=UTC)
+
+
+def decide(
+    generation: Generation,
+    verb: str = "POST",
+    path: str = "/v1/refunds",
+    body: Any = None,
+    roles: tuple[str, ...] = ("support",),
+) -> Decision:
+    facts = HttpFacts(verb, "api.crm.example", path, body={} if body is None else body)
+    principal = Principal("https://login.example", "agent-7", roles, 0.0)
+    return authorize(generation.policy, principal, [Action(verb, "crm", path)], facts, NOW)
+
+
+def support(*rules: str) -> dict[str, str]:
+    return {"roles/support.yaml": "role: support\nrules: [" + ", ".join(f"\n  {{{rule}}}" for rule in rules) + "]\n"}
+
+
+Loaded = Callable[..., Generation]
+
+ALLOW = "id: allow, allow: POST crm /v1/refunds"
+HOLD = "id: hold, hold: POST crm /v1/refunds"
+DENY = "id: deny, deny: POST crm /v1/refunds"
+SMALL = "when: body.amount <= 500"
+LARGE = "when: body.amount > 500"
+
+
+@pytest.mark.parametrize(
+    ("rules", "body", "verdict", "rule"),
+    [
+        pytest.param([], {}, "deny", None, id="nothing-matches"),
+        pytest.param([ALLOW], {}, "allow", "support/allow", id="allow"),
+        pytest.param([ALLOW, HOLD], {}, "hold", "support/hold", id="hold-beats-allow"),
+        pytest.param([ALLOW, DENY], {}, "deny", "support/deny", id="deny-beats-allow"),
+        pytest.param([ALLOW, HOLD, DENY], {}, "deny", "support/deny", id="deny-beats-hold"),
+        pytest.param([HOLD], {}, "hold", "support/hold", id="hold-alone"),
+        pytest.param([f"{ALLOW}, {SMALL}"], {"amount": 5}, "allow", "support/allow", id="condition-true"),
+        pytest.param([f"{ALLOW}, {SMALL}"], {"amount": 501}, "deny", None, id="condition-false"),
+        pytest.param([ALLOW, f"{DENY}, {LARGE}"], {"amount": 5}, "allow", "support/allow", id="deny-does-not-apply"),
+        pytest.param([ALLOW, f"{HOLD}, {LARGE}"], {"amount": 501}, "hold", "support/hold", id="hold-applies"),
+        pytest.param([f"{ALLOW}, {SMALL}"], {}, "deny", None, id="allow-unevaluable-missing"),
+        pytest.param([f"{ALLOW}, {SMALL}"], {"amount": "5"}, "deny", None, id="allow-unevaluable-type"),
+        pytest.param([f"{ALLOW}, {SMALL}"], Unreadable("no JSON"), "deny", None, id="allow-unevaluable-body"),
+        pytest.param([ALLOW, f"{DENY}, {LARGE}"], {}, "deny", "support/deny", id="deny-unevaluable-denies"),
+        pytest.param([ALLOW, f"{HOLD}, {LARGE}"], {}, "deny", "support/hold", id="hold-unevaluable-denies"),
+        pytest.param([ALLOW, f"{HOLD}, {LARGE}"], Unreadable("x"), "deny", "support/hold", id="hold-unreadable-denies"),
+        pytest.param([ALLOW, f"id: other, allow: POST crm /v1/refunds, {SMALL}"], {}, "allow", "support/allow", id="another-allow-suffices"),
+        pytest.param([ALLOW, "id: e, deny: any crm"], {}, "deny", "support/e", id="everything-at-a-target"),
+        pytest.param([ALLOW, "id: e, deny: any wiki"], {}, "allow", "support/allow", id="another-target"),
+        pytest.param([ALLOW, "id: e, deny: GET|PUT crm"], {}, "allow", "support/allow", id="other-verbs"),
+        pytest.param([ALLOW, 'id: e, deny: ["GET wiki", "POST crm|wiki"]'], {}, "deny", "support/e", id="second-line"),
+        pytest.param(["id: b, allow: POST crm /**", "id: a, allow: any crm /v1/*"], {}, "allow", "support/a", id="first-by-name"),
+    ],
+)  # fmt: skip
+def test_precedence(loaded: Loaded, rules: list[str], body: Any, verdict: str, rule: str | None) -> None:
+    decision = decide(loaded(support(*rules)), body=body)
+    assert (decision.verdict, decision.rule) == (verdict, rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "verdict"),
+    [
+        pytest.param("allow: POST crm /V1/Refunds", "/v1/refunds", "deny", id="allow-in-other-case"),
+        pytest.param("allow: POST crm /v1/refunds", "/v1/refunds/", "deny", id="allow-with-slash"),
+        pytest.param("deny: POST crm /V1/Refunds", "/v1/refunds", "deny", id="deny-in-other-case"),
+        pytest.param("deny: POST crm /v1/refunds", "/v1/refunds/", "deny", id="deny-with-slash"),
+        pytest.param("hold: POST crm /v1/refunds", "/v1/REFUNDS/", "hold", id="hold-in-other-spelling"),
+    ],
+)
+def test_spelling(loaded: Loaded, rule: str, path: str, verdict: str) -> None:
+    everything = "id: z, allow: POST crm /**"
+    rules = [f"id: r, {rule}"] if rule.startswith("allow") else [f"id: r, {rule}", everything]
+    assert decide(loaded(support(*rules)), path=path).verdict == verdict
+
+
+def test_reasons_and_places(loaded: Loaded) -> None:
+    rules = [ALLOW, f"{DENY}, {LARGE}, reason: Too much.", f"{HOLD}, when: body.currency == 'EUR'"]
+    decision = decide(loaded(support(*rules)), body={"amount": 501, "currency": 5})
+    assert decision.rule == "support/deny"
+    assert decision.reason == "Too much."
+    assert [(each.rule, each.source, each.verdict, each.outcome) for each in decision.considered] == [
+        ("support/allow", "roles/support.yaml:3", Verdict.ALLOW, Outcome.MATCHED),
+        ("support/deny", "roles/support.yaml:4", Verdict.DENY, Outcome.MATCHED),
+        ("support/hold", "roles/support.yaml:5", Verdict.HOLD, Outcome.UNEVALUABLE),
+    ]
+    assert decision.considered[2].detail.startswith('body.currency and "EUR" cannot be compared')
+
+
+def test_a_false_condition_was_considered(loaded: Loaded) -> None:
+    decision = decide(loaded(support(f"{ALLOW}, {SMALL}")), body={"amount": 501})
+    assert [each.outcome for each in decision.considered] == [Outcome.CONDITION_FALSE]
+
+
+def test_what_is_not_about_the_action_was_not_considered(loaded: Loaded) -> None:
+    rules = ["id: a, allow: GET crm /v1/refunds", "id: b, allow: POST wiki /v1/refunds", "id: c, allow: POST crm /x"]
+    assert decide(loaded(support(*rules))).considered == ()
+
+
+def test_an_unevaluable_rule_does_not_speak_in_its_own_words(loaded: Loaded) -> None:
+    decision = decide(loaded(support(f"{DENY}, {LARGE}, reason: Too much.")))
+    assert decision.reason == "The condition of support/deny has no certain answer for this request."
+
+
+class TestRoles:
+    RULES = {
+        **support(ALLOW),
+        "roles/finance.yaml": "role: finance\nrules:\n  - {id: no, deny: POST crm /v1/refunds}\n",
+        "roles/lead.yaml": "role: lead\nextends: [support]\nrules: []\n",
+        "roles/chief.yaml": "role: chief\nextends: [lead, finance]\nrules: []\n",
+    }
+
+    @pytest.mark.parametrize(
+        ("roles", "verdict", "rule"),
+        [
+            pytest.param(("support",), "allow", "support/allow", id="one"),
+            pytest.param(("support", "support"), "allow", "support/allow", id="twice"),
+            pytest.param(("support", "unknown"), "allow", "support/allow", id="unknown-ignored"),
+            pytest.param(("support", "finance"), "deny", "finance/no", id="joined"),
+            pytest.param(("finance", "support"), "deny", "finance/no", id="joined-in-other-order"),
+            pytest.param(("lead",), "allow", "support/allow", id="inherited"),
+            pytest.param(("chief",), "deny", "finance/no", id="inherited-twice-over"),
+            pytest.param(("unknown",), "deny", None, id="unknown"),
+            pytest.param((), "deny", None, id="none"),
+            pytest.param(("Support",), "deny", None, id="case-matters"),
+            pytest.param(("guardrails",), "deny", None, id="guardrails-is-no-role"),
+        ],
+    )
+    def test_verdict(self, loaded: Loaded, roles: tuple[str, ...], verdict: str, rule: str | None) -> None:
+        decision = decide(loaded(self.RULES), roles=roles)
+        assert (decision.verdict, decision.rule) == (verdict, rule)
+
+    def test_no_known_role_says_so(self, loaded: Loaded) -> None:
+        decision = decide(loaded(self.RULES), roles=("unknown",))
+        assert decision.reason == "None of the caller's roles is known here."
+
+    def test_a_rule_that_two_roles_bring_is_considered_once(self, loaded: Loaded) -> None:
+        assert len(decide(loaded(self.RULES), roles=("support", "lead")).considered) == 1
+
+
+def test_guardrails_bind_every_role(loaded: Loaded) -> None:
+    guardrails = (
+        "rules:\n  - {id: g, deny: POST crm /v1/**, when: body.amount > 1000}\n  - {id: m, mask: {$..ssn: redact}}\n"
+    )
+    generation = loaded({**support(ALLOW), "guardrails.yaml": guardrails})
+    assert decide(generation, body={"amount": 5}).verdict is Verdict.ALLOW
+    assert decide(generation, body={"amount": 5000}).rule == "guardrails/g"
+    assert decide(generation, body={}).verdict is Verdict.DENY
+    assert decide(generation, body={"amount": 5}).masks == (Mask("$..ssn", "redact", None, "guardrails/m"),)
+
+
+class TestMasks:
+    def test_of_all_that_match_and_of_the_target(self, loaded: Loaded) -> None:
+        rules = [
+            f"{ALLOW}, mask: {{$.a: redact}}",
+            f"{HOLD}, mask: {{$.b: drop}}",
+            "id: o, allow: GET crm /x, mask: {$.c: redact}",
+        ]
+        targets = "targets:\n  crm: {url: https://api.crm.example, mask: {$.t: nullify}}\n  wiki: {url: http://w.example, mask: {$.w: redact}}\n"
+        decision = decide(loaded({**support(*rules), "targets.yaml": targets}))
+        assert decision.masks == (
+            Mask("$.a", "redact", None, "support/allow"),
+            Mask("$.b", "drop", None, "support/hold"),
+            Mask("$.t", "nullify", None, "targets/crm"),
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "masked"),
+        [
+            pytest.param({"amount": 5}, True, id="condition-true"),
+            pytest.param({"amount": 501}, False, id="condition-false"),
+            pytest.param({}, True, id="condition-uncertain"),
+        ],
+    )
+    def test_bind_unless_the_condition_is_certainly_false(self, loaded: Loaded, body: Any, masked: bool) -> None:
+        rules = [ALLOW, f"id: m, allow: POST crm /v1/refunds, {SMALL}, mask: {{$.a: redact}}"]
+        decision = decide(loaded(support(*rules)), body=body)
+        assert decision.verdict is Verdict.ALLOW
+        assert bool(decision.masks) is masked
+
+
+class TestActions:
+    """Several actions in one request: the most restrictive verdict."""
+
+    RULES = support("id: read, allow: GET crm /a", "id: write, hold: POST crm /a", "id: never, deny: DELETE crm")
+
+    def decided(self, generation: Generation, *actions: tuple[str, str]) -> Decision:
+        principal = Principal("https://login.example", "agent-7", ("support",), 0.0)
+        facts = HttpFacts("POST", "api.crm.example", "/batch")
+        return authorize(
+            generation.policy, principal, [Action(verb, "crm", path) for verb, path in actions], facts, NOW
+        )
+
+    @pytest.mark.parametrize(
+        ("actions", "verdict", "rule"),
+        [
+            pytest.param([], "deny", None, id="none"),
+            pytest.param([("GET", "/a")], "allow", "support/read", id="one"),
+            pytest.param([("GET", "/a"), ("POST", "/a")], "hold", "support/write", id="hold-beats-allow"),
+            pytest.param(
+                [("POST", "/a"), ("GET", "/a"), ("DELETE", "/a")], "deny", "support/never", id="deny-beats-all"
+            ),
+            pytest.param([("GET", "/a"), ("GET", "/b")], "deny", None, id="one-that-nothing-allows"),
+            pytest.param([("GET", "/b"), ("DELETE", "/a")], "deny", "support/never", id="a-rule-to-name"),
+        ],
+    )
+    def test_verdict(self, loaded: Loaded, actions: list[tuple[str, str]], verdict: str, rule: str | None) -> None:
+        generation = loaded(self.RULES)
+        for order in (actions, actions[::-1]):
+            decision = self.decided(generation, *order)
+            assert (decision.verdict, decision.rule) == (verdict, rule)
+
+    def test_no_action_says_so(self, loaded: Loaded) -> None:
+        assert self.decided(loaded(self.RULES)).reason == "The request reads as no action."
+
+
+CONDITIONS = [None, *(compile_condition(text, []) for text in ("body.a == 1", "body.a == 2", "body.b == 1", "true"))]
+RULES = st.lists(
+    st.builds(
+        lambda name, verdict, condition: Rule(
+            f"r/{name}", f"f:{name}", verdict, condition, masks=(Mask(f"$.{name}", "redact"),)
+        ),
+        st.sampled_from("abcdef"),
+        st.sampled_from(list(Verdict)),
+        st.sampled_from(CONDITIONS),
+    ),
+    max_size=5,
+    unique_by=lambda rule: rule.name,
+)
+
+
+@given(RULES, st.randoms(use_true_random=False), st.integers(0, 5))
+def test_order_means_nothing(rules: list[Rule], random: Any, guardrails: int) -> None:
+    def decision(order: list[Rule]) -> Decision:
+        entries = [Entry(rule, parse("/x")) for rule in order]
+        names = {rule.name for rule in rules[:guardrails]}
+        index = {
+            (owner, "crm", "GET"): tuple(
+                entry for entry in entries if (entry.rule.name in names) is (owner == GUARDRAILS)
+            )
+            for owner in ("r", GUARDRAILS)
+        }
+        policy = Policy(frozenset({"r"}), index, {})
+        facts = HttpFacts("GET", "h", "/x", body={"a": 1})
+        return authorize(policy, Principal("i", "s", ("r",), 0.0), [Action("GET", "crm", "/x")], facts, NOW)
+
+    shuffled = list(rules)
+    random.shuffle(shuffled)
+    expected = decision(rules)
+    assert decision(shuffled) == expected
+    # The law, said again: a deny, or a deny or hold without an answer, denies.
+    outcomes = {(each.verdict, each.outcome) for each in expected.considered}
+    if (Verdict.DENY, Outcome.MATCHED) in outcomes or {Verdict.DENY, Verdict.HOLD} & {
+        verdict for verdict, outcome in outcomes if outcome is Outcome.UNEVALUABLE
+    }:
+        assert expected.verdict is Verdict.DENY
+    elif (Verdict.HOLD, Outcome.MATCHED) in outcomes:
+        assert expected.verdict is Verdict.HOLD
+    else:
+        assert (expected.verdict is Verdict.ALLOW) is ((Verdict.ALLOW, Outcome.MATCHED) in outcomes)

@@ -1,0 +1,49 @@
+"""One wrong entry hides no other's errors."""
+
+from __future__ import annotations
+
+from lockgate.errors import Problem
+from lockgate.policy import schema
+from lockgate.policy.checked import check
+from lockgate.policy.documents import read
+
+
+def checked(text: str) -> tuple[list[str], list[str], frozenset[str]]:
+    problems: list[Problem] = []
+    found = check(read("targets.yaml", text.encode()), schema.Targets, "targets", schema.Target, problems)
+    return [str(path[-1]) for path, _ in found.entries], [str(problem) for problem in problems], found.names
+
+
+def test_right_entries_are_kept_beside_wrong_ones() -> None:
+    assert checked("targets:\n  a: {url: https://a.example}\n  b: {}\n  c: {url: x, y: z}\n") == (
+        ["a"],
+        [
+            "targets.yaml:3:6: the key url is missing",
+            "targets.yaml:4:12: the scheme is not http or https: write one origin, as in https://api.crm.example"
+            " or http://10.0.0.5:8080",
+            "targets.yaml:4:15: unknown key y: known here: url, credential, limits, private, connect, cookies, mask",
+        ],
+        frozenset("abc"),
+    )
+
+
+def test_a_wrong_file_still_has_its_entries() -> None:
+    entries, problems, _ = checked("target: 1\ntargets: {a: {url: https://a.example}}\n")
+    assert entries == ["a"]
+    assert problems == ["targets.yaml:1:1: unknown key target: did you mean targets?"]
+
+
+def test_entries_of_the_wrong_kind_are_one_problem() -> None:
+    assert checked("targets: [a, b]\n") == (
+        [],
+        ["targets.yaml:1:10: a mapping is needed here: lines of key: value"],
+        frozenset(),
+    )
+
+
+def test_a_file_of_the_wrong_kind_is_one_problem() -> None:
+    assert checked("- a\n") == (
+        [],
+        ["targets.yaml:1:1: a mapping is needed here: lines of key: value"],
+        frozenset(),
+    )

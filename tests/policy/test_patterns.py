@@ -1,0 +1,203 @@
+"""Resource patterns: a table of what fits, and a naive matcher to agree with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockgate.actions.http import canonical_path
+from lockgate.errors import RequestUnreadable
+from lockgate.policy.patterns import parse
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "captures"),
+    [
+        pytest.param("/v1/x", "/v1/x", {}, id="written-out"),
+        pytest.param("/v1/x", "/v1/X", None, id="case"),
+        pytest.param("/v1/x", "/v1/x/", None, id="trailing-slash"),
+        pytest.param("/v1/x/", "/v1/x/", {}, id="written-slash"),
+        pytest.param("/v1/x/", "/v1/x", None, id="no-slash"),
+        pytest.param("/v1/x", "/v1/x/y", None, id="longer"),
+        pytest.param("/v1/x", "/v1", None, id="shorter"),
+        pytest.param("/", "/", {}, id="root"),
+        pytest.param("/", "/a", None, id="not-root"),
+        pytest.param("/v1/*", "/v1/a", {}, id="star"),
+        pytest.param("/v1/*", "/v1/", None, id="star-is-never-empty"),
+        pytest.param("/v1/*", "/v1", None, id="star-is-a-part"),
+        pytest.param("/v1/*", "/v1/a/b", None, id="star-is-one-part"),
+        pytest.param("/v1/*/x", "/v1/a/x", {}, id="star-between"),
+        pytest.param("/f/report-*.csv", "/f/report-2030.csv", {}, id="star-within"),
+        pytest.param("/f/report-*.csv", "/f/report-.csv", {}, id="empty-run-within"),
+        pytest.param("/f/report-*.csv", "/f/report-a/b.csv", None, id="run-stays-in-its-part"),
+        pytest.param("/f/a*a", "/f/a", None, id="ends-do-not-overlap"),
+        pytest.param("/f/a*b*c", "/f/aXbYbZc", {}, id="two-runs"),
+        pytest.param("/f/a*b*c", "/f/acb", None, id="order-of-runs"),
+        pytest.param("/f/*a*", "/f/bab", {}, id="open-ends"),
+        pytest.param("/v1/**", "/v1", None, id="two-stars-not-the-parent"),
+        pytest.param("/v1/**", "/v1/", {}, id="two-stars-with-slash"),
+        pytest.param("/v1/**", "/v1/a", {}, id="two-stars-one-part"),
+        pytest.param("/v1/**", "/v1/a/b/", {}, id="two-stars-many-parts"),
+        pytest.param("/v1/**", "/v10/a", None, id="two-stars-whole-parts"),
+        pytest.param("/**", "/", {}, id="everything-root"),
+        pytest.param("/**", "/a/b", {}, id="everything"),
+        pytest.param("/v1/**/export", "/v1/export", {}, id="zero-parts-between"),
+        pytest.param("/v1/**/export", "/v1/a/b/export", {}, id="parts-between"),
+        pytest.param("/v1/**/export", "/v1/a/export/b", None, id="not-the-end"),
+        pytest.param("/v1/**/export", "/v1/export/export", {}, id="takes-the-last"),
+        pytest.param("/**/a/**/b", "/x/a/a/y/b", {}, id="two-stars-twice"),
+        pytest.param("/**/a/**/b", "/x/b/a", None, id="two-stars-in-order"),
+        pytest.param("/c/{id}", "/c/7", {"id": "7"}, id="capture"),
+        pytest.param("/c/{id}", "/c/", None, id="capture-is-never-empty"),
+        pytest.param("/c/{id}/o/{order}", "/c/7/o/8", {"id": "7", "order": "8"}, id="two-captures"),
+        pytest.param("/c/{id}", "/c/a%20b", {"id": "a%20b"}, id="capture-as-in-the-path"),
+        pytest.param("/c/**/{id}/x", "/c/1/2/3/x", {"id": "3"}, id="capture-behind-two-stars"),
+        pytest.param("/c/%20", "/c/%20", {}, id="escape"),
+        pytest.param("/c/*", "/c/**", {}, id="stars-in-a-path-are-text"),
+    ],
+)
+def test_exact(pattern: str, path: str, captures: dict[str, str] | None) -> None:
+    assert parse(pattern).match(path) == captures
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "captures"),
+    [
+        pytest.param("/Admin/x", "/aDMIN/X", {}, id="case"),
+        pytest.param("/admin", "/admin/", {}, id="trailing-slash"),
+        pytest.param("/admin/", "/admin", {}, id="no-trailing-slash"),
+        pytest.param("/admin", "/admin/x", None, id="not-below"),
+        pytest.param("/a!b", "/a%21b", {}, id="encoded-in-the-path"),
+        pytest.param("/a%21b", "/a!b", {}, id="encoded-in-the-pattern"),
+        pytest.param("/%C3%89", "/%C3%A9", {}, id="case-of-encoded-letters"),
+        pytest.param("/%FF", "/%FF", {}, id="not-utf-8"),
+        pytest.param("/c/{id}", "/C/Ab/", {"id": "Ab"}, id="captures-keep-their-case"),
+        pytest.param("/v1/**", "/V1/A", {}, id="two-stars"),
+        pytest.param("/v1/**", "/v1", None, id="two-stars-not-the-parent"),
+        pytest.param("/v1/*", "/v1/a/", {}, id="star-with-slash"),
+        pytest.param("/v1/*", "/v1/", None, id="star-is-never-empty"),
+        pytest.param("/v1/**/Export", "/v1/a/EXPORT/", {}, id="all-of-it"),
+        pytest.param("/f/*.CSV", "/f/a.csv", {}, id="within-a-part"),
+        pytest.param("/", "/", {}, id="root"),
+        pytest.param("/", "/a", None, id="not-root"),
+    ],
+)
+def test_loose(pattern: str, path: str, captures: dict[str, str] | None) -> None:
+    assert parse(pattern).match_loosely(path) == captures
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        pytest.param("v1/x", "a resource starts with /: write /v1/x", id="no-slash"),
+        pytest.param("/a?b=c", "the query is never part of a resource: compare request.query in when:", id="query"),
+        pytest.param("/a#b", "the query is never part of a resource: compare request.query in when:", id="fragment"),
+        pytest.param("/a//b", "an empty part (//) matches no path: write one /", id="empty-part"),
+        pytest.param("/a/../b", "a . or .. part never reaches a rule: paths that have one are refused", id="dots"),
+        pytest.param("/a/**b", "** is a whole part: write * for characters within a part", id="two-stars-within"),
+        pytest.param("/a/**/**", "** beside ** says nothing more: write one **", id="two-stars-twice"),
+        pytest.param("/a/{id", "a capture is a whole part with a plain name: /{id}/", id="open-brace"),
+        pytest.param("/a/x{id}", "a capture is a whole part with a plain name: /{id}/", id="capture-within"),
+        pytest.param("/a/{a-b}", "a capture is a whole part with a plain name: /{id}/", id="capture-name"),
+        pytest.param("/{a}/{a}", "the same name is captured twice: name them apart", id="captured-twice"),
+        pytest.param(
+            "/**/{a}/**",
+            "with more than one ** it is not certain what is captured: use one ** or no {name}",
+            id="uncertain-capture",
+        ),
+        pytest.param(
+            "/a/%7e",
+            "a part has letters, digits and -._~!$&'()*+,=:@ only: percent-encode other characters in capitals (%20)",
+            id="small-escape",
+        ),
+        pytest.param("/a/%7E", "write ~ for %7E: that is how paths are compared", id="needless-escape"),
+        pytest.param("/a/%2F", "no path has %2F: such requests are refused", id="encoded-slash"),
+        pytest.param(
+            "/a/é",
+            "a part has letters, digits and -._~!$&'()*+,=:@ only: percent-encode other characters in capitals (%20)",
+            id="not-ascii",
+        ),
+        pytest.param(
+            "/a;b",
+            "a part has letters, digits and -._~!$&'()*+,=:@ only: percent-encode other characters in capitals (%20)",
+            id="semicolon",
+        ),
+    ],
+)
+def test_wrong_patterns(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse(pattern)
+    assert str(caught.value) == message
+
+
+def naive(parts: Sequence[str], given: Sequence[str]) -> bool:
+    """The definition, by trying everything."""
+    if not parts:
+        return not given
+    first, *rest = parts
+    if first == "**":
+        fewest = 1 if not rest else 0
+        return any(naive(rest, given[taken:]) for taken in range(fewest, len(given) + 1))
+    return bool(given) and naive_part(first, given[0]) and naive(rest, given[1:])
+
+
+def naive_part(pattern: str, part: str) -> bool:
+    return part != "" if pattern == "*" else naive_run(pattern, part)
+
+
+def naive_run(pattern: str, part: str) -> bool:
+    if not pattern:
+        return not part
+    if pattern[0] == "*":
+        return any(naive_run(pattern[1:], part[taken:]) for taken in range(len(part) + 1))
+    return part[:1] == pattern[0] and naive_run(pattern[1:], part[1:])
+
+
+PIECE = st.text(alphabet="ab", min_size=1, max_size=3)
+PATTERN_PART = st.one_of(
+    PIECE, st.just("*"), st.just("**"), st.builds("{}*{}".format, PIECE, st.sampled_from(["", "a", "b*b"]))
+)
+
+
+@given(st.lists(PATTERN_PART, min_size=1, max_size=5), st.lists(PIECE, max_size=6), st.booleans())
+def test_agrees_with_the_definition(pattern: list[str], parts: list[str], slash: bool) -> None:
+    pattern = [part for index, part in enumerate(pattern) if index == 0 or (part, pattern[index - 1]) != ("**", "**")]
+    path = "/" + "/".join(parts) + ("/" if slash and parts else "")
+    fits = parse("/" + "/".join(pattern)).match(path) is not None
+    assert fits is naive(pattern, path.split("/")[1:])
+
+
+@given(st.lists(PATTERN_PART, min_size=1, max_size=5), st.lists(PIECE, min_size=1, max_size=6))
+def test_loose_fits_whatever_exact_fits(pattern: list[str], parts: list[str]) -> None:
+    pattern = [part for index, part in enumerate(pattern) if index == 0 or (part, pattern[index - 1]) != ("**", "**")]
+    found = parse("/" + "/".join(pattern))
+    path = "/" + "/".join(parts)
+    if found.match(path) is not None:
+        for spelling in (path, path.upper(), path + "/", path.replace("a", "%61")):
+            assert found.match_loosely(spelling) is not None
+
+
+@given(st.text(alphabet="aB.~-/%2F41ec;é *!", max_size=12))
+def test_a_pattern_without_wildcards_is_a_canonical_path(text: str) -> None:
+    try:
+        pattern = parse("/" + text)
+    except ValueError:
+        return
+    if "*" not in text:
+        try:
+            path = canonical_path("/" + text)
+        except RequestUnreadable as error:
+            assert error.reason in ("the path is percent-encoded twice", "the path is not UTF-8")
+        else:
+            assert path == "/" + text
+            assert pattern.match(path) == {}
+
+
+def test_no_path_takes_long() -> None:
+    started = time.perf_counter()
+    assert parse("/**/a*b*c/**/x*y*z").match("/" + "/".join(["abab"] * 20_000)) is None
+    assert time.perf_counter() - started < 2
