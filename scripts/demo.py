@@ -39,11 +39,12 @@ CALLS = [
     ("makes a small refund", f'POST https://{HOST}/v1/refunds {{"amount": 120, "currency": "EUR"}}'),
     ("tries another host", "GET https://elsewhere.example/"),
 ]
-console = Console(width=118, highlight=False)
+console = Console(width=110, highlight=False)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    formatter = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__, formatter_class=formatter)
     parser.add_argument("--keep-running", action="store_true", help="leave API and gateway running until Ctrl-C")
     options = parser.parse_args()
     work = ROOT / ".lockgate" / "demo"
@@ -146,8 +147,8 @@ def describe_received(entry: dict[str, object]) -> str:
     headers = entry["headers"]
     assert isinstance(headers, dict)
     authorization = next(value for name, value in headers.items() if name.lower() == "authorization")
-    right = authorization == f"Bearer {SECRET}"
-    return f"{entry['method']} {entry['path']}\nauthorization: {'the service account’s own' if right else 'WRONG'}\n{entry['body']}".rstrip()
+    whose = "the service account's own" if authorization == f"Bearer {SECRET}" else "WRONG"
+    return f"{entry['method']} {entry['path']}\nauthorization: {whose}\n{entry['body']}".rstrip()
 
 
 def describe_record(record: dict[str, object]) -> str:
@@ -175,7 +176,8 @@ def recordings(work: Path) -> list[dict[str, object]]:
         records = []
         for file in sorted((work / "recordings").glob("*.mitm")):
             with file.open("rb") as dump:
-                records += [flow.metadata["lockgate"] for flow in FlowReader(dump).stream() if flow.request.host != "lockgate.invalid"]
+                flows = [flow for flow in FlowReader(dump).stream() if flow.request.host != "lockgate.invalid"]
+                records += [flow.metadata["lockgate"] for flow in flows]
         expected = len(CALLS) + 1 + bool(shutil.which("curl"))
         if len(records) >= expected or time.monotonic() > deadline:
             return records
@@ -185,7 +187,7 @@ def recordings(work: Path) -> list[dict[str, object]]:
 def search(work: Path) -> int:
     """Look for what must not be anywhere in what was written: unmasked values, the secret, the agents' tokens."""
     tokens = (work / "tokens").read_text().split()
-    wanted = {**UNMASKED, "the API's secret": SECRET, "a token": tokens[0], "an expired token": tokens[1]}
+    wanted = {**UNMASKED, "the API's secret": SECRET, "the agent's tokens": tokens[0], "expired": tokens[1]}
     (work / "tokens").unlink()
     places = [work / "recordings", work / "state", work / "gateway.log"]
     files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
@@ -210,7 +212,8 @@ def look(work: Path) -> None:
 def business_api(work: Path) -> Iterator[None]:
     log = work / "api.jsonl"
     log.touch()
-    command = [sys.executable, str(ROOT / "examples" / "demo" / "business_api.py"), str(API_PORT), str(work / "api.pem"), str(log)]
+    program = ROOT / "examples" / "demo" / "business_api.py"
+    command = [sys.executable, str(program), str(API_PORT), str(work / "api.pem"), str(log)]
     with process(command, work / "api.log", os.environ | {"CRM_TOKEN": SECRET}, API_PORT):
         yield
 
@@ -262,7 +265,12 @@ def make_certificates(work: Path) -> None:
 
 
 def certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, *, ca: bool
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     return (

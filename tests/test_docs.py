@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -14,6 +13,9 @@ import pydantic
 import pytest
 
 import lockgate
+import lockgate.cli.main
+import lockgate.policy.schema
+from lockgate.policy.load import load
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "addons" / "lockgate"
@@ -32,16 +34,15 @@ def commands() -> Iterator[str]:
     """Every command as it is typed, groups included: `lockgate approvals list`."""
 
     def walk(command: click.Command, typed: str) -> Iterator[str]:
-        if command.hidden:
-            return
         yield typed
         if isinstance(command, click.Group):
-            for name, child in sorted(command.commands.items()):
-                yield from walk(child, f"{typed} {name}")
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                if child and not child.hidden:
+                    yield from walk(child, f"{typed} {name}")
 
-    main = importlib.import_module("lockgate.cli.main").main
-    assert isinstance(main, click.Group)
-    yield from walk(main, "lockgate")
+    yield from walk(lockgate.cli.main.lockgate, "lockgate")
 
 
 def mitmproxy_options() -> set[str]:
@@ -61,7 +62,7 @@ def mitmproxy_options() -> set[str]:
 
 def rules_keys() -> set[str]:
     """Every key that the rules' schema knows, under the name it is written with in a file."""
-    schema = importlib.import_module("lockgate.policy.schema")
+    schema = lockgate.policy.schema
     models = [
         value
         for _, value in inspect.getmembers(schema, inspect.isclass)
@@ -110,3 +111,33 @@ def test_changelog_covers_this_version() -> None:
     headings = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings
     assert headings[0] in {"Unreleased", lockgate.__version__}
+
+
+def snippets(page: str) -> dict[str, str]:
+    """The YAML of a page by the file it stands for: the last `NAME.yaml` named before it."""
+    found: dict[str, str] = {}
+    parts = re.split(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    for prose, block in zip(parts[::2], parts[1::2], strict=False):
+        name = re.findall(r"(?:rules/)?((?:roles/)?\w+\.yaml)", prose)[-1]
+        found[name.replace("NAME", "support")] = block
+    return found
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/rules.md"])
+def test_rules_in_the_docs_load(page: str, tmp_path: Path) -> None:
+    """A reader who copies them gets a directory the gateway takes."""
+    files = snippets(page)
+    assert {"targets.yaml", "credentials.yaml"} < files.keys()
+    files.setdefault("gateway.yaml", "issuers:\n  - dev: true\n")
+    files["roles/reader.yaml"] = "role: reader\nrules:\n  - id: list\n    allow: GET any-target /v1/customers\n"
+    files["roles/reader.yaml"] = files["roles/reader.yaml"].replace("any-target", next(iter(targets(files))))
+    files["jwks.json"] = '{"keys": []}'
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert load(tmp_path).targets.keys() == targets(files)
+
+
+def targets(files: dict[str, str]) -> set[str]:
+    return set(re.findall(r"^  (\w+):$", files["targets.yaml"], re.MULTILINE))

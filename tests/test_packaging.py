@@ -19,6 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.expect import refused
+from harness.gateway import Gateway, free_port
+from harness.issuer import Issuer
+from harness.rules import rules as rule_files
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -116,6 +121,23 @@ def test_wheel_script_stands_alone(wheel_python: Path) -> None:
     """mitmproxy puts a script's directory first on `sys.path`: nothing in it may shadow a module."""
     script = describe(wheel_python).root / "script"
     assert [path.name for path in script.iterdir() if path.name != "__pycache__"] == ["main.py"]
+
+
+def test_wheel_runs_the_chain(wheel_python: Path, tmp_path: Path) -> None:
+    """As an operator runs it: `mitmdump -s` with the script that lies in the installed package."""
+    script = describe(wheel_python).root / "script" / "main.py"
+    issuer = Issuer()
+    rules = rule_files(free_port(), free_port(), issuer.jwks)
+    gateway = Gateway(tmp_path, rules, python=wheel_python, script=script)
+    try:
+        gateway.start()
+        wire, reply = gateway.connect(None)
+        with wire:
+            refused(reply, 407)
+        refused(gateway.ask("GET", "/nowhere", issuer.token("support")), 403)
+        assert gateway.stop() == 0
+    finally:
+        gateway.kill9()
 
 
 def test_every_import_is_a_declared_dependency() -> None:

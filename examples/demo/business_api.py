@@ -1,6 +1,6 @@
 """A small business API over HTTPS, for the demo: it trusts one bearer token, and logs every request it gets.
 
-    python business_api.py PORT CERTIFICATE.pem LOG.jsonl        (the token is in CRM_TOKEN)
+python business_api.py PORT CERTIFICATE.pem LOG.jsonl        (the token is in CRM_TOKEN)
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Api(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         status, answer = self._answer()
-        entry = {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body.decode(), "status": status}
+        entry = {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body.decode()}
         with self.log.open("a") as log:
             log.write(json.dumps(entry) + "\n")
         content = json.dumps(answer).encode()

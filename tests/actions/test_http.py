@@ -168,7 +168,7 @@ def test_an_unreadable_body_is_a_fact() -> None:
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "get", "Get", "", "MOVE", "PRI", "GET ", "FOO"])
 def test_methods_that_are_never_let_through(method: str) -> None:
     with pytest.raises(
-        RequestUnreadable, match="^the method is none of DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, QUERY"
+        RequestUnreadable, match=r"^the method is none of DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, QUERY"
     ):
         read(method, CRM, "/a", [], {})
 

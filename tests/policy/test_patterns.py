@@ -181,6 +181,14 @@ def test_loose_fits_whatever_exact_fits(pattern: list[str], parts: list[str]) ->
             assert found.match_loosely(spelling) is not None
 
 
+def canonical(raw: str) -> str:
+    """The canonical path, or why there is none."""
+    try:
+        return canonical_path(raw)
+    except RequestUnreadable as error:
+        return error.reason
+
+
 @given(st.text(alphabet="aB.~-/%2F41ec;é *!", max_size=12))
 def test_a_pattern_without_wildcards_is_a_canonical_path(text: str) -> None:
     try:
@@ -188,13 +196,8 @@ def test_a_pattern_without_wildcards_is_a_canonical_path(text: str) -> None:
     except ValueError:
         return
     if "*" not in text:
-        try:
-            path = canonical_path("/" + text)
-        except RequestUnreadable as error:
-            assert error.reason in ("the path is percent-encoded twice", "the path is not UTF-8")
-        else:
-            assert path == "/" + text
-            assert pattern.match(path) == {}
+        assert canonical("/" + text) in ("/" + text, "the path is percent-encoded twice", "the path is not UTF-8")
+        assert pattern.match("/" + text) == {}
 
 
 def test_no_path_takes_long() -> None:

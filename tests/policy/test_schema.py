@@ -92,7 +92,7 @@ def test_taken(read: Callable[[Any], Any], given: Any, expected: Any) -> None:
     ],
 )
 def test_refused(read: Callable[[Any], Any], given: Any) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         read(given)
     assert str(caught.value)
 

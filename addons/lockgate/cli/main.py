@@ -14,7 +14,9 @@ from lockgate import __version__
 from lockgate.errors import LockgateError
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
+    "check": "lockgate.cli.check",
     "recordings": "lockgate.cli.recordings",
+    "script": "lockgate.cli.script",
     "token": "lockgate.cli.token",
 }
 

@@ -103,7 +103,7 @@ def read(file: str, content: bytes) -> Document:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         raise RulesInvalid([Problem(file, line, column, "not UTF-8: save the file as UTF-8")]) from None
-    lines = tuple(re.split(r"\r\n|\r|\n", text))
+    lines = (*re.split(r"\r\n|\r|\n", text), "")  # a node that is not written may stand behind the last line
     try:
         refused = list(refused_tokens(file, text))
         if refused:
@@ -137,8 +137,9 @@ def syntax_problem(file: str, lines: tuple[str, ...], error: yaml.MarkedYAMLErro
     said = str(error.problem or error.context or "not understood")
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    if line >= len(lines):
-        line, column = len(lines) - 1, len(lines[-1])
+    last = len(lines) - 2
+    if line > last:
+        line, column = last, len(lines[last])
     found = lines[line][column : column + 1]
     if "cannot start any token" in said:
         hint = "indent with spaces, not tabs" if found == "\t" else f"a value cannot start with {found}: {QUOTE}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import h11
 from h11._readers import ChunkedReader, ContentLengthReader, Http10Reader
+from h11._receivebuffer import ReceiveBuffer
 
 from lockgate.proxy.internals import http1
 
@@ -11,7 +12,7 @@ from lockgate.proxy.internals import http1
 class NoTrailers(ChunkedReader):
     """h11's reader of chunked bodies, which refuses trailer fields."""
 
-    def __call__(self, buf: object) -> h11.Data | h11.EndOfMessage | None:
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         event = super().__call__(buf)
         if isinstance(event, h11.EndOfMessage) and event.headers:
             raise h11.RemoteProtocolError("trailer fields are not accepted")

@@ -14,9 +14,9 @@ from mitmproxy import http
 from lockgate.actions.http import read
 from lockgate.bodies import encodings
 from lockgate.bodies.json import is_json, parse
+from lockgate.credentials.credential import without_parameter
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted, Refused, RequestUnreadable
 from lockgate.exchange import Exchange, exchange, is_reverse
-from lockgate.credentials.credential import without_parameter
 from lockgate.model import Target, Unreadable
 from lockgate.refusals import Refusal
 
