@@ -121,8 +121,9 @@ def shared_gateway(
             found = [secret for secret in (*secrets, *unmasked) if secret and secret.encode() in content]
             assert not found, f"{path.relative_to(gateway.home)} has {found}"
         for flow in gateway.flows():
-            if not (isinstance(flow, HTTPFlow) and flow.request.path.startswith("/open/")):
-                assert leaks(repr(flow.get_state()).encode()) == [], flow
+            path = flow.request.path if isinstance(flow, HTTPFlow) else ""
+            if not path.startswith("/open/"):
+                assert leaks(repr(flow.get_state()).encode()) == [], f"the record of {path}"
     finally:
         gateway.kill9()
 

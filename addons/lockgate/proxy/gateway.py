@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +34,7 @@ class Gateway:
         self._guard = Guard(stages)
         self._locked: dict[str, Any] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._script = Path()
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option("lockgate_rules", str, "rules", "Directory of the rules.")
@@ -57,6 +57,7 @@ class Gateway:
         try:
             lock.check(ctx.options)
             lock.pin(ctx.options)
+            self._script = Path(ctx.options.scripts[0].strip("'\" ")).expanduser()
             self._runtime.start(
                 Path(ctx.options.lockgate_rules), ctx.options.lockgate_recordings, ctx.options.lockgate_state
             )
@@ -71,8 +72,8 @@ class Gateway:
                 script.reloadtask.cancel()
         web.reduce(ctx.master)
         await self._listen_where_told()
-        script = Path(os.path.expanduser(ctx.options.scripts[0]))  # noqa: PTH111 - as mitmproxy reads it
-        self._watch = asyncio.create_task(sentinel.watch(script, self._wrong, self._flush), name="lockgate sentinel")
+        watching = sentinel.watch(self._script, self._wrong, self._flush)
+        self._watch = asyncio.create_task(watching, name="lockgate sentinel")
         generation = self._runtime.generation
         log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
 

@@ -31,6 +31,7 @@ rules:
   - id: small
     allow: POST crm /refunds
     when: body.amount <= 500
+    mask: {$..ssn: drop, $..email: drop, $.payment.card: nullify}
 
   - id: big
     hold: POST crm /refunds
