@@ -31,7 +31,7 @@ TESTED_ELSEWHERE = {
 }
 
 # Test files about the project as a whole rather than one module.
-ABOUT_THE_WHOLE = {"test_docs.py", "test_mirror.py", "test_packaging.py"}
+ABOUT_THE_WHOLE = {"test_docs.py", "test_main.py", "test_mirror.py", "test_packaging.py"}
 
 
 def modules() -> set[str]:

@@ -141,7 +141,7 @@ def test_list_files_of_anybodys(tmp_path: Path, invoke: Invoke) -> None:
     flow.metadata["lockgate"] = "not ours"
     stock.write_bytes(dumps(flow.get_state()) + dumps(tflow.ttcpflow().get_state()))
     rows = [json.loads(line) for line in invoke("list", "--json", stock).stdout.splitlines()]
-    assert [row["request"] for row in rows] == ["GET /path", "tcp"]
+    assert [row["request"] for row in rows] == ["GET http://address/path", "tcp"]
     assert rows[0]["id"] == "stock"
     assert rows[0]["verdict"] is None
 

@@ -243,7 +243,10 @@ def request_line(state: dict[str, Any]) -> str:
     method = request["method"].decode("utf-8", "backslashreplace")
     if method == "CONNECT":
         return f"CONNECT {request['authority'].decode('utf-8', 'backslashreplace')}"
-    return f"{method} {request['path'].decode('utf-8', 'backslashreplace')}"
+    path = request["path"].decode("utf-8", "backslashreplace")
+    if projection(state).get("target"):
+        return f"{method} {path}"
+    return f"{method} {text(request.get('scheme'))}://{request.get('host')}{path}"
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
