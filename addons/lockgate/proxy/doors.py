@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import flow as mitmflow
@@ -43,7 +44,9 @@ Commands = Generator[commands.Command, Any, None]
 SHUT = "The gateway kept a door shut."
 CLIENT_GONE = "The agent broke off the request."
 
-DRAINED = 64 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
+REQUEST_KEPT = Refusal(503, "The gateway kept the request.", "Tell the operator the request id.", close=True)
+ANSWER_KEPT = Refusal(502, "The answer cannot be passed on.", "Tell the operator the request id.", close=True)
+DRAINED = 16 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
 
 log = logging.getLogger(__name__)
 
@@ -119,12 +122,10 @@ class GatedStream(HttpStream):
         reply = None
         while True:
             try:
-                command = base.send(reply)
+                passed = self._door(base.send(reply))
             except StopIteration:
                 return
-            try:
-                passed = self._door(command)
-            except Exception as fault:
+            except Exception as fault:  # of a door, or of mitmproxy's own
                 base.close()
                 yield from self._shut(fault)
                 return
@@ -260,11 +261,8 @@ class GatedStream(HttpStream):
         found = exchange(self.flow)
         log.error("A door stayed shut: %s", fault if isinstance(fault, Shut) else type(fault).__name__)
         if found.refusal is None:
-            status, detail = (
-                (502, "The answer cannot be passed on.") if found.sent else (503, "The gateway kept the request.")
-            )
-            found.refusal = Refusal(
-                status, detail, "Tell the operator the request id.", None, found.id, True, found.sent
+            found.refusal = replace(
+                ANSWER_KEPT if found.sent else REQUEST_KEPT, request_id=found.id, sent_upstream=found.sent
             )
         self.flow.error = mitmflow.Error(SHUT)
         if not found.finished:
