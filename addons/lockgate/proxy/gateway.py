@@ -49,6 +49,8 @@ class Gateway:
         logs.install()
         # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
+        # mitmproxy applies --set options of ours next, and goes on without a word where it cannot.
+        asyncio.get_running_loop().call_soon(self._require_configured)
 
     def configure(self, updated: set[str]) -> None:
         if self._locked is not None or "lockgate_rules" not in ctx.options:
@@ -65,6 +67,11 @@ class Gateway:
             refuse_start(str(error))
         lock.lock(ctx.options)
         self._locked = lock.snapshot(ctx.options)
+
+    def _require_configured(self) -> None:
+        if self._locked is None:
+            names = ", ".join(sorted(ctx.options.deferred)) or "one of ours"
+            refuse_start(f"An option that was set is not accepted: {names}. Give each once, with a value of its kind.")
 
     async def running(self) -> None:
         for script in ctx.master.addons.get("scriptloader").addons:
