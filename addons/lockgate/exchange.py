@@ -12,6 +12,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
+from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from lockgate.credentials.credential import Credential
@@ -89,15 +90,23 @@ class Answer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """For which target a server connection was opened, and the addresses that may be at its other end."""
+
+    target: Target
+    addresses: frozenset[str]
+
+
 @dataclass(slots=True)
 class Session:
     """One client connection."""
 
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
-    tunnel: tuple[str, int] | None = None  # Identify: where the accepted CONNECT leads
+    tunnel: tuple[str, int] | None = None  # the door: where the accepted CONNECT leads
     dials: dict[tuple[str, int], Target] = field(default_factory=dict)  # the door: what may be connected to
-    vetted: dict[str, frozenset[str]] = field(default_factory=dict)  # reach: server connection id to vetted addresses
+    vetted: dict[str, Vetted] = field(default_factory=dict)  # reach: by the server connection's id
 
 
 @dataclass(slots=True)
@@ -107,13 +116,13 @@ class Exchange:
     id: str
     session: Session
     identity_values: tuple[str, ...] = field(repr=False)  # exchange(): what the agent presented, off the flow
+    closes: bool = False  # exchange(): the agent expects its connection to be closed after the answer
     started: float = field(default_factory=perf_counter)
     generation: Generation | None = None  # Identify
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
     form: str = ""  # the door: "absolute" or "origin", how the request named what it asks for
     target: Target | None = None  # Read
-    closes: bool = False  # Read: the agent asked for its connection to be closed
     actions: tuple[Action, ...] = ()  # Read
     facts: HttpFacts | None = None  # Read
     decision: Decision | None = None  # Decide
@@ -151,7 +160,8 @@ def exchange(flow: http.HTTPFlow) -> Exchange:
     found = _exchanges.get(flow)
     if found is None:
         values = take_identity(flow)
-        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values)
+        closes = connection_close(flow.request.http_version, flow.request.headers)
+        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values, closes)
     return found
 
 
@@ -162,6 +172,20 @@ def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
     for name in IDENTITY_HEADERS:
         headers.pop(name, None)
     return taken["authorization" if is_reverse(flow.client_conn) else "proxy-authorization"]
+
+
+def hide_token(request: http.Request, presented: Presented) -> bool:
+    """Take the agent's own token out of a request, so that nothing shows or keeps it; whether it was in there."""
+    path, body = request.path.encode("utf-8", "surrogateescape"), request.raw_content or b""
+    fields = tuple(request.headers.fields)
+    clean_fields = tuple((presented.scrub(name), presented.scrub(value)) for name, value in fields)
+    clean_path, clean_body = presented.scrub(path), presented.scrub(body)
+    if (clean_path, clean_fields, clean_body) == (path, fields, body):
+        return False
+    request.path = clean_path.decode("utf-8", "surrogateescape")
+    request.headers = http.Headers(clean_fields)
+    request.raw_content = clean_body
+    return True
 
 
 def is_reverse(client: connection.Client) -> bool:

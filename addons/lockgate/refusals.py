@@ -84,3 +84,8 @@ class Refusal:
         if self.close:
             fields.append((b"connection", b"close"))
         return tuple(fields)
+
+
+TOKEN_INSIDE = Refusal(
+    403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs."
+)

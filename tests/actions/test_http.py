@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lockgate.actions.http import canonical_path, parse_query, read
+from lockgate.actions.http import by_name, canonical_path, parse_query, read
 from lockgate.errors import RequestUnreadable
 from lockgate.model import Action, Target, Unreadable
 
@@ -24,11 +26,11 @@ CRM = Target("crm", "https", "api.crm.example", 443)
         pytest.param("/%61%7e%2D", "/a~-", id="unreserved-decoded"),
         pytest.param("/a%20b%c3%a9", "/a%20b%C3%A9", id="escapes-in-capitals"),
         pytest.param("/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b", id="other-characters-stay"),
-        pytest.param("/%21%3b", "/%21%3B", id="reserved-stay-encoded"),
+        pytest.param("/%21%3a", "/%21%3A", id="reserved-stay-encoded"),
         pytest.param("/a.b/..c/...", "/a.b/..c/...", id="dots-within"),
         pytest.param("/100%25", "/100%25", id="encoded-percent"),
         pytest.param("/%25zz", "/%25zz", id="percent-before-letters"),
-        pytest.param("/%3F%23", "/%3F%23", id="encoded-delimiters"),
+        pytest.param("/%3D%26%40", "/%3D%26%40", id="encoded-delimiters"),
     ],
 )
 def test_canonical(raw: str, path: str) -> None:
@@ -50,6 +52,9 @@ def test_canonical(raw: str, path: str) -> None:
         pytest.param("//evil.example/a", "the path has an empty segment (//)", id="authority"),
         pytest.param("/a%2Fb", "the path has an encoded separator or NUL (%2F)", id="encoded-slash"),
         pytest.param("/a%5cb", "the path has an encoded separator or NUL (%5C)", id="encoded-backslash"),
+        pytest.param("/a%3bx", "the path has an encoded separator or NUL (%3B)", id="encoded-semicolon"),
+        pytest.param("/a%3Fx", "the path has an encoded separator or NUL (%3F)", id="encoded-question-mark"),
+        pytest.param("/a%23x", "the path has an encoded separator or NUL (%23)", id="encoded-number-sign"),
         pytest.param("/a%00", "the path has an encoded separator or NUL (%00)", id="encoded-nul"),
         pytest.param("/a\\b", "the path has a backslash", id="backslash"),
         pytest.param("/admin;x=1", "the path has a semicolon", id="semicolon"),
@@ -103,7 +108,12 @@ def test_idempotent(raw: str) -> None:
         pytest.param("=x", {"": ("x",)}, id="no-name"),
         pytest.param("&&a=1&", {"a": ("1",)}, id="empty-pieces"),
         pytest.param("a+b=c+d%20e%2B", {"a b": ("c d e+",)}, id="plus-is-space"),
-        pytest.param("a;b=1;c=2", {"a;b": ("1;c=2",)}, id="semicolon-is-data"),
+        pytest.param("a%3Bb=1%3bc=2", {"a;b": ("1;c=2",)}, id="encoded-semicolon-is-data"),
+        pytest.param("scope=own&Scope=all", {"scope": ("own",), "Scope": ("all",)}, id="letter-case-kept"),
+        pytest.param(
+            "method=1&_methods=2&a_method=3", {"method": ("1",), "_methods": ("2",), "a_method": ("3",)}, id="m"
+        ),
+        pytest.param("&".join(["a"] * 1000), {"a": ("",) * 1000}, id="as-many-as-are-taken"),
         pytest.param("%6cimit=%35", {"limit": ("5",)}, id="encoded-name"),
         pytest.param("q=%C3%A9", {"q": ("é",)}, id="utf-8"),
         pytest.param("q=%2525", {"q": ("%25",)}, id="decoded-once"),
@@ -123,6 +133,8 @@ def test_query(raw: str, found: dict[str, tuple[str, ...]]) -> None:
         pytest.param("a=1 2", "the query has a character that must be encoded", id="space"),
         pytest.param("a=1#b", "the query has a character that must be encoded", id="fragment"),
         pytest.param("a=\x07", "the query has a character that must be encoded", id="control"),
+        pytest.param("a=own&x=1;a=all", "the query has a semicolon; percent-encode it", id="semicolon"),
+        pytest.param("a&" * 1001, "the query has more than 1000 parameters", id="too-many"),
         pytest.param("a=%ff", "the query is not UTF-8", id="not-utf-8"),
         pytest.param("a=%0a", "the query has a control character", id="encoded-newline"),
         pytest.param("%00=1", "the query has a control character", id="nul-in-a-name"),
@@ -132,6 +144,12 @@ def test_no_query(raw: str, reason: str) -> None:
     with pytest.raises(RequestUnreadable) as caught:
         parse_query(raw)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("name", ["_method", "_METHOD", "+_method", "%5fmethod", ".method", "_method[]", "_method+"])
+def test_parameters_that_override_are_refused(name: str) -> None:
+    with pytest.raises(RequestUnreadable, match="_method asks for another method"):
+        parse_query(f"a=1&{name}=DELETE")
 
 
 @given(st.text(alphabet="ab=&+%203;[]", max_size=20))
@@ -179,3 +197,52 @@ def test_methods_that_are_never_let_through(method: str) -> None:
 def test_headers_that_override_are_refused(name: str) -> None:
     with pytest.raises(RequestUnreadable, match="asks for another method or path"):
         read("POST", CRM, "/a", [(name, "DELETE")], {})
+
+
+@pytest.mark.parametrize("name", ["X_Tenant", "x-ten_ant", "X_HTTP_Method_Override", "_"])
+def test_header_names_with_an_underscore_are_refused(name: str) -> None:
+    with pytest.raises(RequestUnreadable, match="underscore, which some targets read as a hyphen"):
+        by_name([("x-tenant", "a"), (name, "b")])
+
+
+def test_header_fields_without_end_are_refused() -> None:
+    assert by_name([("A", "1")] * 200) == {"a": ("1",) * 200}
+    with pytest.raises(RequestUnreadable, match="more than 200 header fields"):
+        by_name([("A", "1")] * 201)
+
+
+KIB64 = 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("a&" * (KIB64 // 2), id="many"),
+        pytest.param("a&" * 1000 + "b" * KIB64, id="as-many-as-are-taken"),
+        pytest.param("&" * KIB64, id="none"),
+        pytest.param("a=" + "%41" * (KIB64 // 3), id="escapes"),
+        pytest.param("%41" * (KIB64 // 3), id="escapes-in-a-name"),
+        pytest.param("a=" + "%" * KIB64, id="broken-escapes"),
+        pytest.param("+" * KIB64 + "_metho", id="blanks"),
+    ],
+)
+def test_a_long_query_is_read_at_once(query: str) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(RequestUnreadable):
+        parse_query(query)
+    assert time.process_time() - begun < 0.05
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([("a", "1")] * 60_000, id="many"),
+        pytest.param([("a", "1" * 300)] * 200, id="as-many-as-are-taken"),
+        pytest.param([("a", " " * KIB64)], id="blanks"),
+    ],
+)
+def test_long_headers_are_read_at_once(headers: list[tuple[str, str]]) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(RequestUnreadable):
+        by_name(headers)
+    assert time.process_time() - begun < 0.05

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import parse_qsl, quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lockgate.credentials.credential import Credential
@@ -125,7 +125,7 @@ class TestSecrecy:
         class Holder:
             credential: Credential
 
-        in_header.forms()
+        in_header.scrub(b"")
         for act in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError):
                 act(in_header)
@@ -149,6 +149,9 @@ class TestScrub:
             pytest.param(json.dumps(SECRET)[1:-1], id="json"),
             pytest.param(json.dumps(SECRET)[1:-1].replace("/", "\\/"), id="json-slash"),
             pytest.param(html.escape(SECRET), id="html"),
+            pytest.param(SECRET.replace("~", "%7E").replace("+", "\\u002B").replace("=", "&#61;"), id="mixed"),
+            pytest.param(SECRET.encode().hex(), id="hex"),
+            pytest.param(SECRET.encode("utf-16-be").decode(), id="utf-16"),
             pytest.param(b64encode(SECRET.encode()).decode(), id="base64"),
             pytest.param(b64encode(SECRET.encode()).decode().rstrip("="), id="base64-unpadded"),
         ],
@@ -157,11 +160,11 @@ class TestScrub:
         data = f'{{"a": "{echo}", "b": "{echo}"}}'.encode()
         assert in_header.scrub(data) == (b'{"a": "[redacted]", "b": "[redacted]"}', 2)
 
-    def test_basic_leaves_neither_pair_nor_password(self):
+    def test_basic_leaves_no_password(self):
         credential = Credential("crm", SECRET, header=("Authorization", "Basic x"), user="gateway")
         pair = f"gateway:{SECRET}"
         data = b" ".join([pair.encode(), b64encode(pair.encode()), SECRET.encode(), b"gateway"])
-        assert credential.scrub(data) == (b"[redacted] [redacted] [redacted] gateway", 3)
+        assert credential.scrub(data) == (b"gateway:[redacted] [redacted] [redacted] gateway", 3)
 
     def test_within_other_base64(self, in_header):
         encoded = b64encode(b"another-user:" + SECRET.encode() + b":more")
@@ -175,13 +178,18 @@ class TestScrub:
         assert in_header.scrub(b"") == (b"", 0)
 
     @given(secret=VISIBLE, before=st.binary(max_size=9), after=st.binary(max_size=9))
-    def test_no_form_is_left(self, secret, before, after):
+    def test_no_literal_is_left(self, secret, before, after):
         credential = Credential("crm", secret, header=("X-Key", secret))
         scrubbed, count = credential.scrub(before + secret.encode() + after)
         assert count >= 1
         assert secret.encode() not in scrubbed
 
-    def test_longest_first(self, in_header):
-        lengths = [len(form) for form in in_header.forms()]
-        assert lengths == sorted(lengths, reverse=True)
-        assert lengths[-1] >= 8
+    @given(secret=VISIBLE, data=st.data())
+    def test_no_piece_of_any_mix_is_left(self, secret, data):
+        assume(sum(secret.count(introducer) for introducer in "%\\&") <= 6)
+        ways = st.sampled_from(["{:c}", "%{:02x}", "%{:02X}", "\\u{:04x}", "\\u{:04X}", "&#{:d};", "&#x{:04X};"])
+        echo = "".join(data.draw(ways).format(ord(character)) for character in secret)
+        credential = Credential("crm", secret, header=("X-Key", secret))
+        scrubbed, count = credential.scrub(f'{{"a": "{echo}"}} {secret} <{echo}>'.encode())
+        assert count == 3
+        assert not any(secret[start : start + 8].encode() in scrubbed for start in range(len(secret) - 7))

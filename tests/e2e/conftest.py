@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from mitmproxy.http import HTTPFlow
 
 from harness import answers
 from harness.expect import leaks
-from harness.gateway import Gateway, MakeGateway
+from harness.gateway import MAIN, Gateway, MakeGateway
 from harness.issuer import Issuer
 from harness.pki import Authority
 from harness.rules import CRM, rules
@@ -140,3 +140,16 @@ def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
 def token(issuer: Issuer) -> str:
     """A good token of an agent with the role `support`."""
     return issuer.token("support")
+
+
+@pytest.fixture
+def script_with(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a script that runs some lines before it loads the chain: shorter times, smaller limits."""
+
+    def make(lines: str) -> Path:
+        script = tmp_path / "chain.py"
+        path = f"import sys\nsys.path.insert(0, {str(MAIN.parent)!r})\n"
+        script.write_text(f"{path}{lines}\nfrom lockgate.chain import addons\n")
+        return script
+
+    return make

@@ -9,7 +9,6 @@ import resource
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -37,7 +36,7 @@ rules:
 @pytest.fixture(scope="module")
 def attacked(
     make_module_gateway: MakeGateway, crm: RecordingUpstream, plain: RecordingUpstream, issuer: Issuer
-) -> Iterator[Gateway]:
+) -> Gateway:
     """A gateway with targets that share one address to dial."""
     extra = f"""\
   crm2: {{url: "https://crm2.example", connect: "127.0.0.1:{crm.port}", private: true}}
@@ -45,7 +44,7 @@ def attacked(
   books: {{url: "http://{BOOKS}", connect: "127.0.0.1:{plain.port}", private: true}}
 """
     files = {**rules(crm.port, plain.port, issuer.jwks, extra=extra), "roles/support.yaml": ROLE}
-    yield make_module_gateway(files).start()
+    return make_module_gateway(files).start()
 
 
 def absolute(method: str, path: str, token: str | None, *fields: str, host: str = PLAIN, body: bytes = b"") -> bytes:
@@ -62,9 +61,9 @@ def hello(records: int) -> bytes:
 
 
 EXHAUSTING = {
-    "folded-lines": b"GET http://plain.example/ HTTP/1.1\r\nX: 1\r\n" + b" a\n" * 120_000 + b"\r\n",
-    "client-hello": hello(120_000),
-    "half-a-client-hello": hello(30_000),
+    "folded-lines": b"GET http://plain.example/ HTTP/1.1\r\nX: 1\r\n" + b" a\n" * 300_000 + b"\r\n",
+    "client-hello": hello(200_000),
+    "client-hello-in-one-record": b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + bytes(16_380),
 }
 
 
@@ -299,7 +298,7 @@ def test_reverse_mode_has_one_target_and_one_identity(
 ) -> None:
     port, stranger = free_port(), free_port()
     modes = ["regular", f"reverse:https://{CRM}@{port}", f"reverse:https://unknown.example@{stranger}"]
-    gateway = make_gateway(options=[part for mode in modes for part in ("--mode", mode)]).start()
+    make_gateway(options=[part for mode in modes for part in ("--mode", mode)]).start()
     mine = f"Authorization: Bearer {token}"
     with dial(port) as wire:
         assert wire.ask(head("GET", "/open/json", "evil.example", mine, "Host: other.example")).status == 200

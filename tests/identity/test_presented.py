@@ -114,26 +114,31 @@ class TestSecrecy:
         assert self.presented != TOKEN
 
 
+def percent_all(data: bytes) -> bytes:
+    return b"".join(b"%%%02x" % byte for byte in data)
+
+
+FORMS = [
+    pytest.param(TOKEN.encode(), id="plain"),
+    pytest.param(f'{{"t": "{TOKEN}"}}'.encode(), id="json"),
+    pytest.param(b64encode(TOKEN.encode()), id="base64"),
+    pytest.param(b64encode(f"agent:{TOKEN}".encode()), id="basic"),
+    pytest.param(b64encode(f"ab:{TOKEN}".encode()), id="basic-another-offset"),
+    pytest.param(b64encode(f"a:{TOKEN}".encode()), id="basic-third-offset"),
+    pytest.param(urlsafe_b64encode(f"a:{TOKEN};".encode()), id="base64url"),
+    pytest.param(quote(b64encode(f"a:{TOKEN}".encode()), safe="").encode(), id="base64-percent"),
+    pytest.param(percent_all(b64encode(f"a:{TOKEN}".encode())), id="base64-percent-all"),
+    pytest.param(TOKEN.replace(".", "%2E").encode(), id="percent"),
+    pytest.param(TOKEN.replace(".", "%2e").encode(), id="percent-lower"),
+    pytest.param(percent_all(TOKEN.encode()), id="percent-all"),
+    pytest.param(("%zz%" + TOKEN.replace("_", "%5f")).encode(), id="percent-among-junk"),
+]
+
+
 class TestAppearsIn:
     presented = Presented(TOKEN, f"Bearer {TOKEN}")
 
-    @pytest.mark.parametrize(
-        "data",
-        [
-            pytest.param(TOKEN.encode(), id="plain"),
-            pytest.param(f'{{"t": "{TOKEN}"}}'.encode(), id="json"),
-            pytest.param(b64encode(TOKEN.encode()), id="base64"),
-            pytest.param(b64encode(f"agent:{TOKEN}".encode()), id="basic"),
-            pytest.param(b64encode(f"ab:{TOKEN}".encode()), id="basic-another-offset"),
-            pytest.param(b64encode(f"a:{TOKEN}".encode()), id="basic-third-offset"),
-            pytest.param(urlsafe_b64encode(f"a:{TOKEN};".encode()), id="base64url"),
-            pytest.param(quote(b64encode(f"a:{TOKEN}".encode()), safe="").encode(), id="base64-percent"),
-            pytest.param(TOKEN.replace(".", "%2E").encode(), id="percent"),
-            pytest.param(TOKEN.replace(".", "%2e").encode(), id="percent-lower"),
-            pytest.param("".join(f"%{ord(c):02x}" for c in TOKEN).encode(), id="percent-all"),
-            pytest.param(("%zz%" + TOKEN.replace("_", "%5f")).encode(), id="percent-among-junk"),
-        ],
-    )
+    @pytest.mark.parametrize("data", FORMS)
     def test_found(self, data):
         assert self.presented.appears_in(b"before " + data + b" after")
 
@@ -148,3 +153,24 @@ class TestAppearsIn:
     )
     def test_not_found(self, data):
         assert not self.presented.appears_in(data)
+        assert self.presented.scrub(data) == data
+
+
+class TestScrub:
+    presented = Presented(TOKEN, f"Bearer {TOKEN}")
+
+    @pytest.mark.parametrize("data", FORMS)
+    def test_removed(self, data):
+        scrubbed = self.presented.scrub(b"before%20 " + data + b" %zz " + data + b" %41fter")
+        assert not self.presented.appears_in(scrubbed)
+        assert scrubbed.count(b"[redacted]") == 2
+        assert scrubbed.startswith(b"before%20 ")
+        assert scrubbed.endswith(b" %41fter")
+        assert b" %zz " in scrubbed
+
+    @given(data=st.data(), before=st.binary(max_size=9), after=st.binary(max_size=9))
+    def test_any_mix_is_removed_and_nothing_else(self, data, before, after):
+        ways = st.sampled_from(["{:c}", "%{:02x}", "%{:02X}"])
+        mix = "".join(data.draw(ways).format(ord(character)) for character in TOKEN)
+        around = before + b" ", b" " + after
+        assert self.presented.scrub(mix.encode().join(around)) == b"[redacted]".join(around)

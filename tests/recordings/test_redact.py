@@ -212,6 +212,7 @@ PIECES = [
     b"a", b'"', b"\\", b"\\'", b"<token>", b"<token", b'"token":{', b'"token":"x",', b"token=", b"x=1&token=2&",
     b"-----BEGIN PRIVATE KEY-----", b"-----BEGIN ", b"[", b"eyJ", b"eyJ.", b"eyJaaaaaaaaaaa.", b"://", b"://a", b"%",
     b"content-disposition: name=x\n", b"name=x ", b"bearer ", b"\n", b"\xff", b"{", b"%41=",
+    b"a=%41&", b'"secret":[1],',
 ]  # fmt: skip
 
 

@@ -9,30 +9,37 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from lockgate.errors import RequestUnreadable
 from lockgate.model import HTTP_METHODS, Action, HttpFacts, Target, Unreadable
 
 # pchar of RFC 3986 but `;`, which some targets cut a part at (`/admin;x`).
 PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
-QUERY = re.compile(r"(?:[!-\"$&-~]|%[0-9A-Fa-f]{2})*")  # visible ASCII without `#`; `%` only before two hex digits
+QUERY = re.compile(r"(?:[!-\"$&-:<-~]|%[0-9A-Fa-f]{2})*")  # visible ASCII but `#`, `;`; `%` only before two hex digits
 ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 DOUBLE_ENCODING = re.compile(r"%25[0-9A-Fa-f]{2}")
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SEPARATORS = "/\\;?#\x00"  # some targets decode a path before they take it apart
+
+MAX_PARAMETERS = 1000
+MAX_FIELDS = 200
 
 # Headers by which some targets take another method or path than the request line has.
 OVERRIDES = frozenset(
     {"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"}
 )
+METHOD_PARAMETER = re.compile(r"\s*[_.]method\b", re.IGNORECASE)  # Rails, Laravel; PHP reads `.` as `_`
 
 
 def canonical_path(raw: str) -> str:
     """The one spelling of `raw`, a path without its query: unreserved characters decoded, escapes in capitals.
 
     Idempotent. Raises RequestUnreadable for what readers disagree about: dot segments, `//`, `;`, `\\`, `%2F`, `%5C`,
-    `%00`, control and non-ASCII characters, broken escapes, escapes of what is not UTF-8, double encodings.
+    `%3B`, `%3F`, `%23`, `%00`, control and non-ASCII characters, broken escapes, escapes of what is not UTF-8, double
+    encodings.
     """
     if not raw.startswith("/"):
         raise RequestUnreadable("the path does not start with /")
@@ -69,16 +76,15 @@ def normalised(escape: re.Match[str]) -> str:
     character = chr(int(escape[1], 16))
     if UNRESERVED.fullmatch(character):
         return character
-    if character in "/\\\x00":
+    if character in SEPARATORS:
         raise RequestUnreadable(f"the path has an encoded separator or NUL ({escape[0].upper()})")
     return escape[0].upper()
 
 
 def require_text(escaped: str, where: str) -> str:
     """What `escaped` says. Raises RequestUnreadable unless it is UTF-8 without control characters."""
-    octets = ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), escaped)
     try:
-        text = octets.encode("latin-1").decode("utf-8")
+        text = unquote_to_bytes(escaped).decode("utf-8")
     except UnicodeError:
         raise RequestUnreadable(f"the {where} is not UTF-8") from None
     if CONTROL.search(text):
@@ -89,20 +95,31 @@ def require_text(escaped: str, where: str) -> str:
 def parse_query(raw: str) -> dict[str, tuple[str, ...]]:
     """The parameters of a query, every value of a name in order, read as forms are: `&` separates, `+` is a space.
 
-    A name without `=` has the value "". `;` is data. Raises RequestUnreadable for broken escapes, what is not UTF-8,
-    control and non-ASCII characters.
+    A name without `=` has the value "". Raises RequestUnreadable for broken escapes, what is not UTF-8, control and
+    non-ASCII characters; for `;`, which some targets separate parameters by (HTML 4.01, B.2.2); for `_method`, by which
+    some take another method; and for more than `MAX_PARAMETERS`.
     """
-    if not QUERY.fullmatch(raw):
-        broken = BROKEN_ESCAPE.search(raw)
-        raise RequestUnreadable(
-            "the query has a % without two hex digits" if broken else "the query has a character that must be encoded"
-        )
-    found: dict[str, tuple[str, ...]] = {}
-    for parameter in raw.split("&"):
-        if parameter:
-            name, _, value = (require_text(part.replace("+", " "), "query") for part in parameter.partition("="))
-            found[name] = (*found.get(name, ()), value)
-    return found
+    require_query_characters(raw)
+    parameters = [parameter for parameter in raw.split("&") if parameter]
+    if len(parameters) > MAX_PARAMETERS:
+        raise RequestUnreadable(f"the query has more than {MAX_PARAMETERS} parameters")
+    found: dict[str, list[str]] = {}
+    for parameter in parameters:
+        name, _, value = (require_text(part.replace("+", " "), "query") for part in parameter.partition("="))
+        if METHOD_PARAMETER.match(name):
+            raise RequestUnreadable("the query parameter _method asks for another method than the request line")
+        found.setdefault(name, []).append(value)
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def require_query_characters(raw: str) -> None:
+    if QUERY.fullmatch(raw):
+        return
+    if BROKEN_ESCAPE.search(raw):
+        raise RequestUnreadable("the query has a % without two hex digits")
+    if ";" in raw:
+        raise RequestUnreadable("the query has a semicolon; percent-encode it")
+    raise RequestUnreadable("the query has a character that must be encoded")
 
 
 def read(
@@ -129,11 +146,19 @@ def read(
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Header fields by lower-case name, every value in order. Raises RequestUnreadable for one that overrides."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Header fields by lower-case name, every value in order.
+
+    Raises RequestUnreadable for one that overrides, for a name with `_`, which CGI and WSGI make the same as `-` (RFC
+    3875, section 4.1.18), and for more than `MAX_FIELDS`.
+    """
+    if len(headers) > MAX_FIELDS:
+        raise RequestUnreadable(f"it has more than {MAX_FIELDS} header fields")
+    found: dict[str, list[str]] = {}
     for name, value in headers:
         name = name.lower()
+        if "_" in name:
+            raise RequestUnreadable("a header's name has an underscore, which some targets read as a hyphen")
         if name in OVERRIDES:
             raise RequestUnreadable(f"the header {name} asks for another method or path than the request line")
-        found[name] = (*found.get(name, ()), value.strip(" \t"))
-    return found
+        found.setdefault(name, []).append(value.strip(" \t"))
+    return {name: tuple(values) for name, values in found.items()}

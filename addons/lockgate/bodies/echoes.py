@@ -1,80 +1,142 @@
-"""The forms in which a known text stands in other text: base64, percent-encoded, escaped for JSON and HTML.
+"""The forms in which a known text stands in other text: escaped, in base64, in hex, in wide characters.
 
 They find what well-meaning software makes of a secret that it repeats. Whoever means to hide it can.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
-from html import escape
-from urllib.parse import quote, quote_plus
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html.entities import html5
+
+from lockgate.model import Sensitive
+
+REDACTED = b"[redacted]"  # what stands in a secret's place
 
 URLSAFE = bytes.maketrans(b"+/", b"-_")
-PERCENT_SAFE = (
-    "",
-    "/",
-    "!'()*",  # encodeURIComponent
-    ";,/?:@&=+$#!'()*",  # encodeURI
-)
-JSON_ESCAPED = ("<>&", "<>&'", "<>&'\"/+=")  # what encoders write as \u00XX: Go, PHP, the cautious
-HTML_ESCAPED = re.compile(r"[^0-9A-Za-z._~-]")
+TWINS = {"+": "+-", "/": "/_"}  # one value's characters in the two alphabets of RFC 4648
+INTRODUCERS = "%\\&"  # every escape begins with one
+NAMES = [(name[:-1], meaning) for name, meaning in html5.items() if name.endswith(";") and meaning.isascii()]
+JSON_SHORT = "\"'/\\"
+WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+# How many introducers within a text may be read two ways: as such, or as part of an escape. Each may double the work
+# of a search in vain.
+AMBIGUOUS = 6
 
 
-def echoes(text: str) -> tuple[bytes, ...]:
-    """Every form of an ASCII `text` that a target may send back, the longest first, none twice."""
-    forms = {text.encode("ascii"), *base64(text), *base64_windows(text)}
-    for family in (percent(text), json_escaped(text), html_escaped(text)):
-        forms.update(form.encode("ascii") for form in family)
-    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+@dataclass(frozen=True, eq=False, repr=False)
+class Echo(Sensitive):
+    """Forms of a secret text: what `source` matches. No match is without one of `signs`, which are found far sooner."""
+
+    signs: Sequence[bytes | re.Pattern[bytes]]
+    source: bytes
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        return re.compile(self.source)
+
+    def redact(self, data: bytes) -> tuple[bytes, int]:
+        """`data` with each match replaced by `[redacted]`, and how many were."""
+        for sign in self.signs:
+            if sign in data if isinstance(sign, bytes) else sign.search(data):
+                return self.pattern.subn(REDACTED, data)
+        return data, 0
 
 
-def base64(text: str) -> set[bytes]:
-    """`text` by itself in both alphabets, with and without padding (RFC 4648)."""
-    padded = b64encode(text.encode("ascii"))
-    return {form for full in (padded, padded.translate(URLSAFE)) for form in (full, full.rstrip(b"="))}
+def echoes(text: str) -> tuple[Echo, ...]:
+    """What a target may send back of visible ASCII `text`, in the order in which to remove it."""
+    plain = text.encode("ascii")
+    digits = plain.hex().encode("ascii")
+    whole = (plain, digits, digits.upper(), *(text.encode(coding) for coding in WIDE))
+    return (
+        escaped(text),
+        *(Echo([form], re.escape(form)) for form in dict.fromkeys(whole)),
+        *(base64(text, offset) for offset in range(3)),
+    )
+
+
+def escaped(text: str) -> Echo:
+    """`text` in a URL, JSON or HTML: one character at least escaped."""
+    signs = [re.compile(f"{re.escape(introducer)}{tail}".encode("ascii")) for introducer, tail in escapes(text).items()]
+    return Echo(signs, spelled(text).encode("ascii"))
+
+
+def spelled(text: str) -> str:
+    """A pattern for visible ASCII `text`, each character as such or escaped.
+
+    Encoders choose for each character whether and how to escape it, so that no list of spellings is complete.
+    From the seventh introducer in `text` on, one that may begin an escape of itself is read so.
+    """
+    parts = []
+    ambiguous = 0
+    for character in text:
+        alternatives = [f"{re.escape(introducer)}{tail}" for introducer, tail in escapes(character).items()]
+        ambiguous += character in INTRODUCERS
+        group = "?>" if character in INTRODUCERS and ambiguous > AMBIGUOUS else "?:"
+        parts.append(f"({group}{'|'.join(alternatives)}|{re.escape(character)})")
+    return "".join(parts)
+
+
+def escapes(characters: str) -> dict[str, str]:
+    """Patterns for what follows each introducer where it escapes one of some visible ASCII characters.
+
+    `%` as in URLs (RFC 3986), `\\` as in JSON (RFC 8259) and JavaScript, `&` as in HTML and XML.
+    """
+    wanted = sorted(set(characters))
+    hexadecimal = _hexadecimal(wanted)
+    decimal = "|".join(str(ord(character)) for character in wanted)
+    short = "".join(f"|{re.escape(character)}" for character in wanted if character in JSON_SHORT)
+    names = "".join(f"|{name}" for name, meaning in NAMES if meaning in wanted)
+    return {
+        "%": hexadecimal,
+        "\\": f"(?:(?:u00|x){hexadecimal}{short})",
+        "&": f"(?:#(?:0*+(?:{decimal})|[xX]0*+{hexadecimal}){names});",
+    }
+
+
+def _hexadecimal(characters: Sequence[str]) -> str:
+    """A pattern for their codes in two digits of either case."""
+    rows: dict[str, set[str]] = {}
+    for character in characters:
+        code = ord(character)
+        row = rows.setdefault(f"{code >> 4:x}", set())
+        row |= {f"{code & 15:x}", f"{code & 15:X}"}
+    alternatives = (f"{high}[{''.join(sorted(lows))}]" for high, lows in rows.items())
+    return f"(?:{'|'.join(alternatives)})"
+
+
+def base64(text: str, offset: int) -> Echo:
+    """`text` in base64 at `offset` (0 to 2) of three bytes, in either alphabet, in what may itself be escaped.
+
+    At offset 0 with what encodes the end of `text`, where nothing follows it. Only what is neither a letter nor a
+    digit is expected to be escaped.
+    """
+    window = _window(text, offset)
+    source = _base64_spelled(window)
+    if offset == 0:
+        end = b64encode(text.encode("ascii")).decode("ascii").removeprefix(window)
+        source += f"(?:{_base64_spelled(end.rstrip('='))}(?:{_base64_spelled('=')}){{0,2}})?" if end else ""
+    longest = max(re.findall("[0-9A-Za-z]*", window), key=len)
+    return Echo([longest.encode("ascii")], source.encode("ascii"))
 
 
 def base64_windows(text: str) -> set[bytes]:
-    """`text` within something longer that was encoded: at each of three offsets, the characters it alone decides."""
+    """ASCII `text` within something longer that was encoded (RFC 4648): at each offset, what it alone decides."""
+    windows = {_window(text, offset).encode("ascii") for offset in range(3)}
+    return windows | {window.translate(URLSAFE) for window in windows}
+
+
+def _window(text: str, offset: int) -> str:
     data = text.encode("ascii")
-    windows = set()
-    for offset in range(3):
-        start = -(-8 * offset // 6)
-        end = 8 * (offset + len(data)) // 6
-        window = b64encode(b"\0" * offset + data)[start:end]
-        windows |= {window, window.translate(URLSAFE)}
-    return windows
+    start = -(-8 * offset // 6)
+    return b64encode(b"\0" * offset + data)[start : 8 * (offset + len(data)) // 6].decode("ascii")
 
 
-def percent(text: str) -> set[str]:
-    """`text` in a URL or a form (RFC 3986, application/x-www-form-urlencoded), by encoders of different zeal."""
-    forms = {quote(text, safe=safe) for safe in PERCENT_SAFE} | {quote_plus(text)}
-    return forms | {re.sub("%..", lambda match: match[0].lower(), form) for form in forms}
-
-
-def json_escaped(text: str) -> set[str]:
-    """`text` within a JSON string, by encoders of different zeal."""
-    plain = json.dumps(text)[1:-1]
-    forms = {plain, plain.replace("/", "\\/")}
-    for characters in JSON_ESCAPED:
-        for digits in ("04x", "04X"):
-            table = {ord(character): f"\\u{ord(character):{digits}}" for character in characters}
-            table |= {ord("\\"): "\\\\", ord('"'): table.get(ord('"'), '\\"')}
-            escaped = text.translate(table)
-            forms |= {escaped, escaped.replace("/", "\\/")}
-    return forms
-
-
-def html_escaped(text: str) -> set[str]:
-    """`text` within HTML or XML: named, decimal and hexadecimal references."""
-    minimal = escape(text, quote=False)
-    named = escape(text).replace("&#x27;", "'")
-    forms = {minimal, named}
-    for apostrophe in ("&#x27;", "&#39;", "&apos;"):
-        forms.add(named.replace("'", apostrophe))
-    for reference in ("&#{:d};", "&#x{:x};", "&#x{:X};"):
-        forms.add("".join(reference.format(ord(c)) if HTML_ESCAPED.match(c) else c for c in text))
-    forms.add(named.replace("'", "&#39;").replace("&quot;", "&#34;"))
-    return forms
+def _base64_spelled(encoded: str) -> str:
+    return "".join(
+        character if character.isalnum() else f"(?:{'|'.join(map(spelled, TWINS.get(character, character)))})"
+        for character in encoded
+    )

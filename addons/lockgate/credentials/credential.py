@@ -7,13 +7,11 @@ from functools import cached_property
 from typing import NoReturn
 from urllib.parse import quote, unquote_plus
 
-from lockgate.bodies.echoes import echoes
+from lockgate.bodies.echoes import Echo, base64, echoes
 from lockgate.errors import SecretUnavailable
 from lockgate.model import Sensitive
 
 Fields = tuple[tuple[bytes, bytes], ...]
-
-REDACTED = b"[redacted]"
 
 FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 FIELD_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -102,24 +100,17 @@ class Credential(Sensitive):
         return f"{path}{separator}{parameter}", headers
 
     @cached_property
-    def _forms(self) -> tuple[bytes, ...]:
-        forms = set(echoes(self._secret))
-        if self._user:
-            forms.update(echoes(f"{self._user}:{self._secret}"))
-        return tuple(sorted(forms, key=lambda form: (-len(form), form)))
-
-    def forms(self) -> tuple[bytes, ...]:
-        """Every form in which a target may echo the secret, the longest first; each at least 8 bytes."""
-        return self._forms
+    def _echoes(self) -> tuple[Echo, ...]:
+        pair = (base64(f"{self._user}:{self._secret}", 0),) if self._user else ()
+        return (*pair, *echoes(self._secret))
 
     def scrub(self, data: bytes) -> tuple[bytes, int]:
-        """`data` with every form of the secret replaced by `[redacted]`, and how many were."""
-        count = 0
-        for form in self.forms():
-            if found := data.count(form):
-                count += found
-                data = data.replace(form, REDACTED)
-        return data, count
+        """`data` with every echo of the secret replaced by `[redacted]`, and how many were."""
+        total = 0
+        for echo in self._echoes:
+            data, count = echo.redact(data)
+            total += count
+        return data, total
 
 
 def require_header(credential: str, name: str, value: str) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error
+from bisect import bisect_left
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
-from lockgate.bodies.echoes import base64_windows
+from lockgate.bodies.echoes import REDACTED, base64_windows
 from lockgate.errors import TokenRejected
 from lockgate.model import Sensitive
 
 MAX_VALUE = 16 * 1024  # characters of a header value
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, 2.1: b64token
+PERCENT_ENCODED = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
 class Presented(Sensitive):
@@ -39,6 +41,23 @@ class Presented(Sensitive):
         if b"%" in data:
             candidates.append(unquote_to_bytes(data))
         return any(form in candidate for candidate in candidates for form in self._forms)
+
+    def scrub(self, data: bytes) -> bytes:
+        """`data` with `[redacted]` for the token wherever `appears_in` finds it; the rest as it was."""
+        for form in self._forms:
+            data = data.replace(form, REDACTED)
+        if not self.appears_in(data):
+            return data
+        decoded = unquote_to_bytes(data)
+        # Where in `decoded` each escape's one byte is: what lies behind it lies two bytes further on in `data`.
+        escapes = [found.start() - 2 * before for before, found in enumerate(PERCENT_ENCODED.finditer(data))]
+        parts = []
+        end = 0
+        for found in re.finditer(b"|".join(map(re.escape, self._forms)), decoded):
+            start, stop = (offset + 2 * bisect_left(escapes, offset) for offset in found.span())
+            parts += [data[end:start], REDACTED]
+            end = stop
+        return b"".join([*parts, data[end:]])
 
 
 def read_presented(values: Sequence[str]) -> Presented | None:

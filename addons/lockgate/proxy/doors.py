@@ -8,9 +8,10 @@ that is forgotten, reordered or crashes therefore blocks. What is sent is a copy
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mitmproxy import flow as mitmflow
@@ -33,7 +34,7 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
 )
 
-from lockgate.exchange import Answer, Exchange, Outgoing, exchange, session
+from lockgate.exchange import Answer, Exchange, Outgoing, Session, exchange, session
 from lockgate.model import Limits, Target, Verdict
 from lockgate.proxy import latch
 from lockgate.proxy.answers import protocol_refusal, refusal_response
@@ -46,6 +47,7 @@ CLIENT_GONE = "The agent broke off the request."
 
 REQUEST_KEPT = Refusal(503, "The gateway kept the request.", "Tell the operator the request id.", close=True)
 ANSWER_KEPT = Refusal(502, "The answer cannot be passed on.", "Tell the operator the request id.", close=True)
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DRAINED = 16 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,18 @@ log = logging.getLogger(__name__)
 
 class Shut(Exception):
     """Raised inside a door when the proof is missing: nothing more of this stream passes."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Dial(GetHttpConnection):
+    """Asks for a connection to a target: one of another target is not used for it, be it to the same address."""
+
+    target: Target
+    session: Session
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        vetted = self.session.vetted.get(connection.id)
+        return vetted is not None and vetted.target == self.target and super().connection_spec_matches(connection)
 
 
 class GatedStream(HttpStream):
@@ -75,6 +89,9 @@ class GatedStream(HttpStream):
         elif code := self._fault_of_target(event):
             yield commands.CloseConnection(self.context.server)
             event = ResponseProtocolError(self.stream_id, SHUT, code)
+        elif isinstance(event, ResponseHeaders):
+            # mitmproxy reads the target's own head again, to see whether its connection can be used again.
+            event = ResponseHeaders(self.stream_id, event.response.copy(), event.end_stream)
         yield from self._gated(super()._handle_event(event))
 
     def passthrough(self, event: events.Event) -> Commands:
@@ -95,10 +112,14 @@ class GatedStream(HttpStream):
 
     def _fault_of_target(self, event: events.Event) -> ErrorCode | None:
         """What is wrong with a part of an answer. An interim response would be taken for the final one, and the final
-        one for the next request's.
+        one for the next request's; a bare CR or a second coding means other things to other readers.
         """
-        if isinstance(event, ResponseHeaders) and event.response.status_code < 200:
-            return ErrorCode.GENERIC_SERVER_ERROR
+        if isinstance(event, ResponseHeaders):
+            response = event.response
+            coding = response.headers.get("transfer-encoding", "chunked").lower()
+            odd = any(CONTROL.search(value) for _, value in response.headers.fields)
+            if not 200 <= response.status_code <= 599 or coding != "chunked" or odd:
+                return ErrorCode.GENERIC_SERVER_ERROR
         if isinstance(event, ResponseData):
             self._answered_with += len(event.data)
             target = exchange(self.flow).target
@@ -148,9 +169,9 @@ class GatedStream(HttpStream):
         found = exchange(self.flow)
         target = self._proven(found)
         # The pool compares addresses, so the address to dial is set here and never changed later.
-        command.address = target.connect or (target.host, target.port)
-        found.session.dials[command.address] = target
-        return (command,)
+        address = target.connect or (target.host, target.port)
+        found.session.dials[address] = target
+        return (Dial(address, command.tls, command.via, target=target, session=found.session),)
 
     def _to_target(self, event: HttpEvent, connection: Connection) -> tuple[commands.Command, ...]:
         found = exchange(self.flow)
@@ -192,6 +213,8 @@ class GatedStream(HttpStream):
             raise Shut("not recorded")
         if found.principal.expires_at <= time.time():
             raise Shut("the token has expired")
+        if found.target.credential is not None and found.credential is None:
+            raise Shut("the target's credential is missing")
         if found.outgoing is None or Outgoing.of(self.flow.request) != found.outgoing or self.flow.request.trailers:
             raise Shut("not what was decided")
         return found.target
@@ -204,15 +227,17 @@ class GatedStream(HttpStream):
             raise Shut("the connection's encryption is not the target's")
         if connection.tls and not (connection.tls_established and connection.sni == target.host):
             raise Shut("the connection was verified for another name")
+        vetted = found.session.vetted.get(connection.id)
         peer = connection.peername[0] if connection.peername else None
-        if peer not in found.session.vetted.get(connection.id, frozenset()):
-            raise Shut("the connection's address was not vetted")
+        if vetted is None or vetted.target != target or peer not in vetted.addresses:
+            raise Shut("the connection's address was not vetted for this target")
 
     def _to_agent(self, event: HttpEvent) -> tuple[commands.Command, ...]:
         if isinstance(event, ResponseProtocolError):
             return self._error_to_agent(event)
         client = self.context.client
         if self._is_tunnel():
+            session(client).tunnel = (self.flow.request.host, self.flow.request.port)
             return (SendHttp(event, client),)
         if isinstance(event, ResponseHeaders):
             if event.response.status_code == 100 and not event.response.headers and not self._answered:
@@ -228,16 +253,22 @@ class GatedStream(HttpStream):
         if isinstance(event, ResponseData) and self._answered:
             return ()  # the frozen body has gone with the head
         if isinstance(event, ResponseEndOfMessage) and self._answered:
-            return (SendHttp(event, client),)
+            end = SendHttp(event, client)
+            # What a target sends late behind an answer without a body would be taken for the next one.
+            return (commands.CloseConnection(self.flow.server_conn), end) if self._is_bodyless() else (end,)
         raise Shut("only a frozen answer goes to the agent")
 
     def _is_tunnel(self) -> bool:
         """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""
-        response = self.flow.response
-        accepted = session(self.context.client).tunnel is not None and exchange(self.flow).refusal is None
+        found, response = exchange(self.flow), self.flow.response
+        accepted = found.principal is not None and found.refusal is None
         return (
             self.flow.request.method == "CONNECT" and accepted and response is not None and response.status_code == 200
         )
+
+    def _is_bodyless(self) -> bool:
+        found = exchange(self.flow)
+        return found.sent and (self.flow.request.method == "HEAD" or found.upstream_status in (204, 304))
 
     # When a door stays shut, or the base reports an error
 

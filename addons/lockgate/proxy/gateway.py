@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,8 @@ class Gateway:
             if script.reloadtask:
                 script.reloadtask.cancel()
         web.reduce(ctx.master)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection each, and one upstream
         await self._listen_where_told()
         watching = sentinel.watch(self._script, self._wrong, self._flush)
         self._watch = asyncio.create_task(watching, name="lockgate sentinel")
@@ -87,13 +90,17 @@ class Gateway:
     def done(self) -> None:
         if not ctx.master.should_exit.is_set() and self._watch is not None:
             sentinel.end("The gateway was unloaded while running.", self._flush)
-        self._flush()
+        if not self._flush():
+            sentinel.leave(sentinel.EXIT_CODE)
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Write what is still to be written; whether all of it was."""
         try:
             self._runtime.stop()
         except RecordingUnavailable as error:
             log.error("At the end: %s.", error)  # noqa: TRY400 - its text is the operator's, a traceback is not
+            return False
+        return True
 
     async def _listen_where_told(self) -> None:
         """mitmproxy binds before scripts are loaded: to every interface, where no address was given."""

@@ -26,6 +26,7 @@ from lockgate.exchange import Exchange, exchange, session
 from lockgate.proxy import latch, reach
 from lockgate.proxy.answers import PAGES, refusal_response
 from lockgate.proxy.doors import CLIENT_GONE, SHUT
+from lockgate.proxy.strangers import Strangers
 from lockgate.refusals import Refusal
 
 BROKE_OFF = "The exchange broke off."
@@ -47,6 +48,7 @@ class Guard:
     def __init__(self, stages: Sequence[Any]) -> None:
         self._stages = tuple(stages)
         self._reach = reach.Reach()
+        self._strangers = Strangers()
 
     # A request's way in
 
@@ -81,6 +83,8 @@ class Guard:
         found = exchange(flow)
         if flow.error and flow.error.msg not in OUR_ERRORS and not found.refusal:
             flow.error.msg = BROKE_OFF
+            if found.sent:  # mitmproxy found the answer's head invalid
+                found.refusal = replace(PAGES[502], request_id=found.id, sent_upstream=True)
         if found.answer is None:
             flow.response = refusal_response(found.refusal, flow.request.method) if found.refusal else None
         await self._run("error", flow, ANSWER_FAULT)
@@ -88,7 +92,7 @@ class Guard:
     # Connections
 
     def client_connected(self, client: Client) -> None:
-        if latch.closed():
+        if latch.closed() or not self._strangers.admit(client):
             client.error = reach.REFUSED
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:

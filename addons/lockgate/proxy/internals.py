@@ -12,17 +12,22 @@ from mitmproxy.addons.next_layer import NextLayer
 from mitmproxy.addons.proxyserver import Proxyserver, Servers
 from mitmproxy.addons.script import Script, ScriptLoader
 from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.addons.view import View
 from mitmproxy.proxy import layer, server
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream, SendHttp, _base, _http1
 from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web import app as web_app
 from mitmproxy.tools.web.master import WebMaster
+from mitmproxy.utils import asyncio_utils
 
 RELIED_ON = {
     "AddonManager.trigger_event": AddonManager.trigger_event,
     "AddonManager.invoke_addon": AddonManager.invoke_addon,
     "AddonManager.register": AddonManager.register,
+    "ConnectionHandler.handle_client": server.ConnectionHandler.handle_client,
+    "ConnectionHandler.handle_connection": server.ConnectionHandler.handle_connection,
     "ConnectionHandler.open_connection": server.ConnectionHandler.open_connection,
     "ConnectionHandler.server_event": server.ConnectionHandler.server_event,
     "GetHttpConnection": GetHttpConnection,
@@ -40,10 +45,14 @@ RELIED_ON = {
     "ScriptLoader": ScriptLoader,
     "SendHttp": SendHttp,
     "Servers": Servers,
+    "ClientTLSLayer": tls.ClientTLSLayer,
     "TlsConfig.tls_start_server": TlsConfig.tls_start_server,
     "format_error": _base.format_error,
+    # Hooks begin at once, in the step that raised them: nothing else runs between a body's arrival and its masking.
+    "asyncio_utils.set_eager_task_factory": asyncio_utils.set_eager_task_factory,
     "make_body_reader": _http1.make_body_reader,
     "make_error_response": _http1.make_error_response,
+    "View": View,
     "web.AuthRequestHandler": web_app.AuthRequestHandler,
     "web.RequestHandler": web_app.RequestHandler,
 }

@@ -33,6 +33,9 @@ LOGGERS = (
     "mitmproxy.master",
     "asyncio",
     "mitmproxy.addons.tlsconfig",
+    "tornado.access",
+    "tornado.application",
+    "tornado.general",
 )
 
 
@@ -42,7 +45,9 @@ class Withhold(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         kind = record.exc_info[0] if record.exc_info else None
         message = record.getMessage()
-        if not PASS.match(message):
+        if record.name.startswith("tornado"):
+            message = "mitmweb could not answer a request."
+        elif not PASS.match(message):
             fixed = next((text for start, text in FIXED if message.startswith(start)), WITHHELD)
             message = fixed if kind is None else "Fault inside mitmproxy."
         record.msg = message if kind is None else f"{message} ({kind.__name__})"

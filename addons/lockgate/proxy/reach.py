@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from mitmproxy import ctx, tls
@@ -19,12 +19,13 @@ from mitmproxy.proxy import commands, events, layer, layers, mode_specs, tunnel
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from lockgate.exchange import session
+from lockgate.exchange import Vetted, session
 from lockgate.model import Target
 from lockgate.proxy import latch
 from lockgate.proxy.internals import server as proxy_server
 
 TLS_HANDSHAKE = b"\x16"
+MAX_HELLO = 16 * 1024  # bytes of a ClientHello; real ones have some 2,000
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 REFUSED = "refused by the gateway"
 
@@ -35,6 +36,15 @@ class Close(layer.Layer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, (events.Start, events.DataReceived)):
             yield commands.CloseConnection(self.context.client)
+
+
+class BoundedClientTLS(layers.ClientTLSLayer):
+    """mitmproxy parses a ClientHello anew with every byte that comes: a large one would take all its time."""
+
+    def receive_handshake_data(self, data: bytes) -> Generator[commands.Command, Any, tuple[bool, str | None]]:
+        if not self.client_hello_parsed and len(self.recv_buffer) + len(data) > MAX_HELLO:
+            return False, "ClientHello too large"
+        return (yield from super().receive_handshake_data(data))
 
 
 class Reach:
@@ -55,12 +65,12 @@ class Reach:
         if not addresses or not all(may_dial(address, port, target) for address in addresses):
             data.server.error = REFUSED
             return
-        session(data.client).vetted[data.server.id] = addresses
+        session(data.client).vetted[data.server.id] = Vetted(target, addresses)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """The name may have resolved otherwise in between: an address that was not vetted gets no byte."""
-        vetted = session(data.client).vetted.get(data.server.id, frozenset())
-        if not data.server.peername or data.server.peername[0] not in vetted:
+        vetted = session(data.client).vetted.get(data.server.id)
+        if not vetted or not data.server.peername or data.server.peername[0] not in vetted.addresses:
             abort(data.client, data.server)
 
     def tls_start_server(self, start: tls.TlsData) -> None:
@@ -84,17 +94,17 @@ def choose_layer(context: Any, data: bytes) -> layer.Layer:
     stack = tunnel.LayerStack()
     if len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.HttpProxy):
         if is_tls:
-            stack /= layers.ClientTLSLayer(context)
+            stack /= BoundedClientTLS(context)
         stack /= layers.HttpLayer(context, HTTPMode.regular)
     elif len(context.layers) == 1 and isinstance(client.proxy_mode, mode_specs.ReverseMode):
         if client.proxy_mode.scheme == "https":
             stack /= layers.ServerTLSLayer(context)
         if is_tls:
-            stack /= layers.ClientTLSLayer(context)
+            stack /= BoundedClientTLS(context)
         stack /= layers.HttpLayer(context, HTTPMode.transparent)
     elif is_tls and not isinstance(context.layers[-1], layers.ClientTLSLayer):
         stack /= layers.ServerTLSLayer(context)
-        stack /= layers.ClientTLSLayer(context)
+        stack /= BoundedClientTLS(context)
     else:
         stack /= layers.HttpLayer(context, HTTPMode.transparent)
     return stack[0]

@@ -24,7 +24,7 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h: a supervisor restarts it, and nobod
 log = logging.getLogger(__name__)
 
 
-def end(reason: str, flush: Callable[[], None]) -> NoReturn:
+def end(reason: str, flush: Callable[[], object]) -> NoReturn:
     """Refuse everything, write what is still to be written, and end the process with `EXIT_CODE`."""
     latch.shut()
     log.error("%s Everything is refused; the process ends.", reason)
@@ -42,7 +42,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def watch(script: Path, whole: Callable[[], str | None], flush: Callable[[], None]) -> None:
+async def watch(script: Path, whole: Callable[[], str | None], flush: Callable[[], object]) -> None:
     """Look after the script's file and the chain for as long as the process runs.
 
     Args:
@@ -52,7 +52,11 @@ async def watch(script: Path, whole: Callable[[], str | None], flush: Callable[[
     """
     started_with = fingerprint(script)
     while True:
-        if fingerprint(script) != started_with:
+        try:
+            changed = fingerprint(script) != started_with
+        except OSError:
+            changed = False  # it could not be looked at: too many open files say nothing of the script
+        if changed:
             end(f"{script.name} was changed or removed while running: restart to take a new version.", flush)
         if wrong := whole():
             end(wrong, flush)
@@ -60,8 +64,12 @@ async def watch(script: Path, whole: Callable[[], str | None], flush: Callable[[
 
 
 def fingerprint(script: Path) -> str | None:
-    """SHA-256 of the file's content; None where it cannot be read."""
+    """SHA-256 of the file's content; None where there is no such file.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
     try:
         return hashlib.sha256(script.read_bytes()).hexdigest()
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from mitmproxy import ctx
+from mitmproxy.addons.view import View
+from mitmproxy.flow import Flow
+
 from lockgate.proxy.internals import WebMaster, web_app
 
 ACTS = ("post", "put", "patch", "delete")
 MAY_POST = (web_app.IndexHandler,)  # the login form
+MAX_FLOWS = 1000
+MAX_BYTES = 64 * 1024 * 1024  # of bodies
 LOOKING_ONLY = "This mitmweb only looks: the gateway decides. Change the rules, or approve through the approvals API."
 
 
@@ -17,11 +23,30 @@ def reduce(master: Any) -> None:
     master.commands.commands.clear()
     if not isinstance(master, WebMaster):
         return
+    master.view.sig_view_add.connect(_let_go)
     for _, handler in web_app.handlers:
         if handler in MAY_POST or not issubclass(handler, web_app.RequestHandler):
             continue
         for method in ACTS:
             setattr(handler, method, _refuse)
+
+
+def _let_go(flow: Flow) -> None:
+    """mitmweb keeps every flow for ever: beyond a number or a size the oldest that are over are let go."""
+    view: View = ctx.master.addons.get("view")
+    kept = list(view._store.values())
+    size = sum(map(_size, kept))
+    for old in kept:
+        if len(view._store) <= MAX_FLOWS and size <= MAX_BYTES:
+            return
+        if not old.live and old is not flow:
+            size -= _size(old)
+            view.remove([old])
+
+
+def _size(flow: Flow) -> int:
+    messages = (getattr(flow, "request", None), getattr(flow, "response", None))
+    return sum(len(message.raw_content or b"") for message in messages if message)
 
 
 def _refuse(handler: Any, *_: Any, **__: Any) -> None:

@@ -315,7 +315,11 @@ def resolve(futures: Sequence[asyncio.Future[None]], refusal: str | None) -> Non
 
 def weigh(state: State) -> int:
     """About how many bytes a state takes in memory."""
-    parts: list[Any] = [message.get("content") for side in ("request", "response") if (message := state.get(side))]
+    parts: list[Any] = []
+    for side in ("request", "response"):
+        message = state.get(side) or {}
+        parts += [message.get("content"), message.get("path")]
+        parts += [part for header in message.get("headers") or () for part in header]
     for messages in (state.get("messages"), (state.get("websocket") or {}).get("messages")):
         parts += [part for message in messages or () for part in message]
     return OVERHEAD + sum(len(part) for part in parts if isinstance(part, bytes))

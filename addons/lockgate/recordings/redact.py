@@ -66,7 +66,7 @@ STEMS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one for each set of rules; a hash by identity is a fast one
 class Names:
     """Names to redact besides the built-in ones: header fields (lower case) and body or query fields (any spelling)."""
 
@@ -87,15 +87,21 @@ class Found:
     LIMIT = 64
 
     def add(self, kind: str, name: bytes | str) -> None:
+        if len(self.names) >= self.LIMIT:
+            return
         text = name.decode("ascii", "backslashreplace") if isinstance(name, bytes) else name
         entry = f"{kind}:{text[:64].lower()}"
-        if entry not in self.names and len(self.names) < self.LIMIT:
+        if entry not in self.names:
             self.names.append(entry)
 
 
 def squash(name: str) -> str:
     """A field name without its spelling: `Client-Secret`, `client_secret` and `clientSecret` are `clientsecret`."""
-    return "".join(character for character in name.lower() if character.isalnum())
+    lower = name.lower()
+    return lower if lower.isalnum() else NOT_ALPHANUMERIC.sub("", lower)
+
+
+NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
 BUILT_IN = Names()
@@ -113,8 +119,10 @@ def is_secret(name: bytes, names: Names, query: bool = False) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: bytes, names: Names, query: bool) -> bool:
-    text = ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), name.decode("latin-1"))
-    for part in PART.split(text):
+    text = name.decode("latin-1")
+    if "%" in text or "\\" in text:
+        text = ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
+    for part in [text] if text.isalnum() else PART.split(text):
         squashed = squash(part)
         if squashed in FIELDS or squashed in names.squashed or (query and squashed in QUERY_FIELDS):
             return True
@@ -202,14 +210,20 @@ PART_HEAD = re.compile(rb"(?im)^content-disposition:([^\r\n]*+)(?:\r?\n[^\r\n]++
 PART_NAME = re.compile(rb"(?i)\bname=(?:\"([^\"]*)\"|([^\s;\"]+))")
 PART_END = re.compile(rb"\r?\n--")
 
+# All that is redacted has one of these in it.
+MARK = re.compile(rb":|=|<|eyJ|earer|EARER|PRIVATE KEY")
+STEM = re.compile(b"|".join(map(re.escape, STEMS)))
+
 
 def text(data: bytes, names: Names = BUILT_IN, found: Found | None = None) -> bytes:
     """Any bytes: JSON, forms, URLs, multipart, XML, YAML, or none of these, whole or cut off.
 
     Redacts the values of fields with a secret's name, and what `shapes` does.
     """
+    if not MARK.search(data):
+        return data
     lower = data.lower()
-    if not names.squashed and not any(stem in lower for stem in STEMS):
+    if not names.squashed and not has_stem(lower):
         return data
     found = found or Found()
     data = shapes(data, found)
@@ -218,6 +232,12 @@ def text(data: bytes, names: Names = BUILT_IN, found: Found | None = None) -> by
     if b"<" in data:
         data = elements(data, names, found)
     return fields(data, names, found)
+
+
+def has_stem(lower: bytes) -> bool:
+    if len(lower) < 256:  # one look, where starting one for each stem is what takes the time
+        return STEM.search(lower) is not None
+    return any(stem in lower for stem in STEMS)
 
 
 def shapes(data: bytes, found: Found | None = None) -> bytes:
@@ -250,29 +270,28 @@ def fields(data: bytes, names: Names, found: Found, separators: bytes = b":=") -
     pieces: list[bytes] = []
     start = position = 0
     while match := FIELD.search(data, position):
-        position = match.end()
-        name, separator = match[1].strip(b"\\"), match[3]
-        before = data[match.start() - 1 : match.start()]
-        in_query = separator == b"=" and (before in (b"?", b"&", b"#") or match.start() == 0)
+        spelt, mark, separator = match.groups()
+        name, (begin, position) = spelt.strip(b"\\"), match.span()
+        in_query = separator == b"=" and (begin == 0 or data[begin - 1] in b"?&#")
         if separator not in separators or not is_secret(name, names, in_query) or KEPT.match(data, position):
             continue
-        inner, end, quoted = value_span(data, position, separator, bare_line=starts_line(data, match) and not match[2])
+        inner, end, quoted = value_span(data, position, separator, bare_line=not mark and starts_line(data, begin))
         if end == inner:
             continue
         found.add("query" if in_query else "field", name)
         # A JSON number or object becomes a string, so that the document stays one.
-        quote = b'"' if not quoted and match[2] == b'"' and not match[1].endswith(b"\\") else b""
+        quote = b'"' if not quoted and mark == b'"' and not spelt.endswith(b"\\") else b""
         pieces += (data[start:inner], quote, REDACTED, quote)
         start = position = end
     pieces.append(data[start:])
     return b"".join(pieces)
 
 
-def starts_line(data: bytes, match: re.Match[bytes]) -> bool:
-    """Whether only indentation or a list mark stands before it: a header line, or YAML."""
-    start = max(match.start() - INDENTATION, 0)
-    newline = data.rfind(b"\n", start, match.start())
-    return (newline >= 0 or start == 0) and not data[max(newline + 1, start) : match.start()].strip(b" \t-")
+def starts_line(data: bytes, begin: int) -> bool:
+    """Whether only indentation or a list mark stands before `begin`: a header line, or YAML."""
+    start = max(begin - INDENTATION, 0)
+    newline = data.rfind(b"\n", start, begin)
+    return (newline >= 0 or start == 0) and not data[max(newline + 1, start) : begin].strip(b" \t-")
 
 
 INDENTATION = 64  # bytes before a name that are looked at

@@ -8,9 +8,9 @@ import time
 from mitmproxy import http
 
 from lockgate.errors import KeysUnavailable, Refused, TokenRejected
-from lockgate.exchange import Exchange, exchange, is_reverse
+from lockgate.exchange import Exchange, exchange, hide_token, is_reverse
 from lockgate.identity.presented import read_presented
-from lockgate.refusals import Refusal
+from lockgate.refusals import TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
 
 HOW = "Send a valid token: as HTTPS_PROXY=http://agent:TOKEN@HOST:PORT, or as Bearer."
@@ -24,8 +24,9 @@ class Identify:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
+        if found.session.tunnel:
+            raise Refused(Refusal(400, "This connection is a tunnel already.", "Open another.", close=True))
         self._identify(flow, found, 407)
-        found.session.tunnel = (flow.request.host, flow.request.port)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
@@ -41,6 +42,8 @@ class Identify:
             presented = session.presented if session.tunnel else read_presented(found.identity_values)
             if presented is None:
                 raise TokenRejected("no token was sent")
+            if hide_token(flow.request, presented):
+                raise Refused(TOKEN_INSIDE)
             principal = self._runtime.verifier.verify(presented.token, time.time(), _is_loopback(flow))
         except TokenRejected as rejected:
             detail = f"The caller is not identified: {rejected.reason}."

@@ -18,11 +18,32 @@ from lockgate.bodies.json import dumps, is_json, parse
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.masking import compile_masks
-from lockgate.model import Target
 from lockgate.refusals import Refusal
 
 LARGE = 256 * 1024  # bytes: from here on a body is worked on off the loop
-HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "transfer-encoding")
+# Transfer-Encoding is still needed to read the body; it goes with the body's framing.
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade")
+PARTIAL = ("range", "if-range")
+GUESSES = ("if-none-match", "if-match", "if-modified-since", "if-unmodified-since")
+# Beside a masked body only fields pass that say nothing of what is in it: a target may repeat anything in a header.
+BESIDE_MASKS = frozenset(
+    {
+        "age",
+        "allow",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "date",
+        "expires",
+        "location",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "vary",
+    }
+)
 # Alt-Svc leads the client around the gateway.
 NEVER = (*HOP_BY_HOP, "alt-svc", "proxy-authenticate", "proxy-authentication-info")
 CREDENTIALS = ("set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "authorization", "cookie")
@@ -50,19 +71,22 @@ class Mask:
     """Marks an answer as masked; without that mark it does not pass the door."""
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """A part of a document cannot be masked: ask for the whole."""
-        decision = exchange(flow).decision
-        if decision and decision.masks:
-            for name in ("range", "if-range"):
-                flow.request.headers.pop(name, None)
+        """Ask for the whole: a part of a document cannot be masked, and half a secret is not recognised. A read does
+        not ask whether a guess at the unmasked document is right.
+        """
+        found = exchange(flow)
+        masks = found.decision.masks if found.decision else ()
+        names = list(PARTIAL if masks or found.credential else ())
+        if masks and flow.request.method in ("GET", "HEAD"):
+            names += GUESSES
+        for name in names:
+            flow.request.headers.pop(name, None)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         found, response = exchange(flow), flow.response
         assert response is not None and found.target is not None
         found.upstream_status = response.status_code
-        withheld = NEVER if found.target.credential is None else (*NEVER, *_credentials(found.target))
-        # Transfer-Encoding is still needed to read the body; it goes with the body's framing.
-        kept = [(name, value) for name, value in response.headers.fields if _name(name) not in withheld]
+        kept = [field for field in response.headers.fields if _passes(found, field[0].decode("latin-1").lower())]
         response.headers = http.Headers([_scrubbed_field(found, field) for field in kept])
         response.reason = status_codes.RESPONSES.get(response.status_code, "")
 
@@ -91,12 +115,15 @@ class Mask:
         found.masked = True
 
 
-def _credentials(target: Target) -> tuple[str, ...]:
-    return tuple(name for name in CREDENTIALS if not (target.pass_cookies and name.startswith("set-cookie")))
-
-
-def _name(name: bytes) -> str:
-    return name.decode("latin-1").lower()
+def _passes(found: Exchange, name: str) -> bool:
+    """Whether a header field of the target's goes on to the agent."""
+    assert found.target is not None
+    if found.decision and found.decision.masks:
+        return name in BESIDE_MASKS or (name == "set-cookie" and found.target.pass_cookies)
+    if name in NEVER:
+        return False
+    withheld = found.target.credential is not None and name in CREDENTIALS
+    return not withheld or (found.target.pass_cookies and name.startswith("set-cookie"))
 
 
 def _scrubbed_field(found: Exchange, field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
@@ -120,10 +147,12 @@ def _masked(found: Exchange, raw: bytes, coding: str | None, content_type: str |
         return raw
     assert found.target is not None
     try:
+        if status == 206:
+            raise MaskingFailed("a part was sent where the whole was asked for")
         body = encodings.decode(raw, coding, found.target.limits.response)
         if masks:
-            if not is_json(content_type) or status == 206:
-                raise MaskingFailed("not a whole JSON document")
+            if not is_json(content_type):
+                raise MaskingFailed("not a JSON document")
             document, found.masks = masker(masks).apply(parse(body))
             body = dumps(document)
     except (BodyUnreadable, MaskingFailed):
@@ -148,7 +177,7 @@ def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
             headers.pop(name, None)
         if bodyless:
             headers.pop("content-length", None)
+    if response.status_code == 204:
+        headers.pop("content-length", None)  # RFC 9110, 8.6
     if not bodyless:
         headers["content-length"] = str(len(response.raw_content or b""))
-    if found.closes:
-        headers["connection"] = "close"

@@ -16,15 +16,18 @@ from lockgate.bodies import encodings
 from lockgate.bodies.json import is_json, parse
 from lockgate.credentials.credential import without_parameter
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted, Refused, RequestUnreadable
-from lockgate.exchange import Exchange, exchange, is_reverse
+from lockgate.exchange import Exchange, exchange, hide_token, is_reverse
 from lockgate.model import Target, Unreadable
-from lockgate.refusals import Refusal
+from lockgate.refusals import TOKEN_INSIDE, Refusal
 
 LARGE = 256 * 1024  # bytes: from here on a body is decoded and parsed off the loop
-HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "expect")
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer")
 MAY_CONNECTION = frozenset({"close", "keep-alive", "te", ""})
 # Who asked, by which way, for what: the target would take the agent's word for it.
-FORWARDING = re.compile(r"(x-forwarded(-.*)?|forwarded|x-real-ip|x-original-url|x-rewrite-url|via)$", re.IGNORECASE)
+FORWARDING = re.compile(
+    r"(x-forwarded|x-original|x-rewrite|x-client|x-cluster-client)(-.*)?$"
+    r"|(forwarded|x-real-ip|true-client-ip|x-http-host-override|x-host|via)$"
+)
 BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 LENGTH_AND_CODING = ("content-length", "transfer-encoding", "content-encoding")
 
@@ -48,6 +51,10 @@ class Read:
         if request.trailers:
             raise _unreadable("it has trailers")
         body = await _decoded(request, target)
+        assert found.presented is not None
+        request.raw_content = body
+        if hide_token(request, found.presented):
+            raise Refused(TOKEN_INSIDE)
         reads_body = found.generation.policy.reads_body(found.principal.roles, target.name, request.method)
         document = await _document(request, body) if reads_body else {}
         headers = [(name.lower(), value) for name, value in request.headers.items(multi=True)]
@@ -57,11 +64,9 @@ class Read:
             raise _unreadable(unreadable.reason) from None
         for name in (*LENGTH_AND_CODING, "expect"):
             request.headers.pop(name, None)
-        request.raw_content = body
         if body or request.method in ("POST", "PUT", "PATCH"):
             request.headers["content-length"] = str(len(body))
         request.path = path
-        request.http_version = "HTTP/1.1"
 
 
 def _check_head(flow: http.HTTPFlow, found: Exchange) -> None:
@@ -80,12 +85,14 @@ def _check_head(flow: http.HTTPFlow, found: Exchange) -> None:
         raise _unreadable("its Connection header names other headers")
     if "transfer-encoding" in headers and headers["transfer-encoding"].strip().lower() != "chunked":
         raise _unreadable("its Transfer-Encoding is not chunked")
-    found.closes = "close" in tokens
 
 
 def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
     request, session = flow.request, found.session
-    host = request.host.lower()
+    try:
+        host = request.host.encode("idna").decode().lower()  # mitmproxy decodes it
+    except UnicodeError:
+        raise _unreadable("its host is no name") from None
     if session.tunnel is not None:
         if request.scheme != "https":
             raise Refused(
@@ -100,7 +107,7 @@ def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
         where = f"{request.scheme}://{host[:255]}:{request.port}"
         raise Refused(Refusal(403, f"No target is named for {where}.", "Ask the operator to add it to targets.yaml."))
     hosts = request.headers.get_all("host")
-    accepted = {target.authority, f"{target.authority}:{target.port}"}
+    accepted = {target.authority, f"{target.authority.removesuffix(f':{target.port}')}:{target.port}"}
     if not is_reverse(flow.client_conn) and not (len(hosts) == 1 and hosts[0].lower() in accepted):
         raise _unreadable("its Host header is not its destination")
     request.host = target.host
@@ -111,8 +118,8 @@ def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
 def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
     """What is between two hops, what speaks for the agent, and what stands where the credential will."""
     headers = flow.request.headers
-    for name in {name.lower() for name in headers if name.lower() in HOP_BY_HOP or FORWARDING.match(name)} - {"expect"}:
-        headers.pop(name, None)
+    kept = [(name, value) for name, value in headers.fields if not _is_between_hops(name)]
+    flow.request.headers = headers = http.Headers(kept)
     if target.credential is None or found.generation is None:
         return
     spec = found.generation.credentials[target.credential]
@@ -120,6 +127,11 @@ def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
         headers.pop(spec.field, None)
     if spec.kind == "query":
         flow.request.path = without_parameter(flow.request.path, spec.field)
+
+
+def _is_between_hops(name: bytes) -> bool:
+    text = name.decode("latin-1").lower()
+    return text in HOP_BY_HOP or FORWARDING.match(text) is not None
 
 
 async def _decoded(request: http.Request, target: Target) -> bytes:

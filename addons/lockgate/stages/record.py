@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from lockgate.recordings.recorder import Outcome
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
+LARGE = 64 * 1024  # bytes of bodies: from here on they are scrubbed off the loop
 UNWRITABLE = Refusal(503, "The record cannot be written.", "Tell the operator; nothing was sent.")
 MARKS = {"allow": ":white_check_mark:", "deny": ":no_entry:", "hold": ":raised_hand:", "fault": ":warning:"}
 
@@ -30,7 +32,7 @@ class Record:
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         if exchange(flow).refusal:
-            self._finish(flow, "done")
+            await self._finish(flow, "done")
 
     async def request(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
@@ -38,30 +40,33 @@ class Record:
             return
         _annotate(flow, found)
         try:
-            await self._runtime.recorder.intent(flow.id, self._state(flow, found))
+            await self._runtime.recorder.intent(flow.id, await self._state(flow, found))
         except RecordingUnavailable:
             raise Refused(UNWRITABLE) from None
         found.intended = True
         found.on_sending = partial(self._runtime.recorder.sending, flow.id)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
+        await self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
 
-    def error(self, flow: http.HTTPFlow) -> None:
+    async def error(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        self._finish(flow, "failed" if found.sent or not found.intended else "not-sent")
+        await self._finish(flow, "failed" if found.sent or not found.intended else "not-sent")
 
-    def _finish(self, flow: http.HTTPFlow, outcome: Outcome) -> None:
+    async def _finish(self, flow: http.HTTPFlow, outcome: Outcome) -> None:
         found = exchange(flow)
         if found.finished:
             return
         _annotate(flow, found)
-        self._runtime.recorder.finish(flow.id, self._state(flow, found), outcome)
+        self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
         found.finished = True
 
-    def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
-        state = flow_state(flow, projection(flow, found), max_body=self._runtime.generation.gateway.recordings_max_body)
+    async def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
+        max_body = self._runtime.generation.gateway.recordings_max_body
+        work = partial(flow_state, flow, projection(flow, found), max_body=max_body)
+        size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
+        state = await asyncio.to_thread(work) if size > LARGE else work()
         if not (found.masked or found.refusal or found.own):
             state["response"] = None  # it has not been masked
         return state

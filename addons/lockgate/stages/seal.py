@@ -7,12 +7,9 @@ import time
 from mitmproxy import http
 
 from lockgate.errors import Refused
-from lockgate.exchange import Answer, Outgoing, exchange
-from lockgate.refusals import Refusal
+from lockgate.exchange import Answer, Exchange, Outgoing, exchange
+from lockgate.refusals import TOKEN_INSIDE, Refusal
 
-TOKEN_INSIDE = Refusal(
-    403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs."
-)
 NOT_MASKED = Refusal(502, "The answer was not masked.", "Tell the operator the request id.")
 EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token.")
 
@@ -38,10 +35,16 @@ class Seal:
         found = exchange(flow)
         if not (found.masked or found.refusal or found.own):
             raise Refused(NOT_MASKED)
-        assert flow.response is not None
-        found.answer = Answer.of(flow.response)
+        found.answer = _frozen(flow, found)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        if found.refusal and flow.response is not None:
-            found.answer = Answer.of(flow.response)
+        if found.refusal:
+            found.answer = _frozen(flow, found)
+
+
+def _frozen(flow: http.HTTPFlow, found: Exchange) -> Answer:
+    assert flow.response is not None
+    if found.closes:
+        flow.response.headers["connection"] = "close"
+    return Answer.of(flow.response)

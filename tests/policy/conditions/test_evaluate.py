@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -250,6 +251,116 @@ def test_no_body_is_an_empty_object() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        pytest.param("body.amount <= 500", {"amount": 1, "Amount": 9000}, id="member"),
+        pytest.param("body.amount <= 500", {"Amount": 1}, id="member-in-other-case-only"),
+        pytest.param("body.Amount <= 500", {"amount": 9000, "Amount": 1}, id="capitals-read"),
+        pytest.param("body['amount'] <= 500", {"amount": 1, "AMOUNT": 9000}, id="index"),
+        pytest.param("has(body.admin)", {"Admin": True}, id="has"),
+        pytest.param("!has(body.admin)", {"Admin": True}, id="has-not"),
+        pytest.param("has(body.amount)", {"amount": 1, "Amount": 2}, id="has-both"),
+        pytest.param("'admin' in body", {"Admin": True}, id="in"),
+        pytest.param("body.amount <= 500", {"amount": 1, "\u0061mounT": 2}, id="last-letter"),
+        pytest.param("body.skip", {"skip": True, "\u017f\u212aip": False}, id="letters-that-fold-to-ascii"),
+        pytest.param("body.a.b == 1", {"a": {"b": 1, "B": 2}}, id="nested"),
+        pytest.param("body.a.b == 1", {"a": {"b": 1}, "A": {"b": 2}}, id="on-the-way"),
+        pytest.param("body.a[0].b == 1", {"a": [{"b": 1, "B": 2}]}, id="in-a-list"),
+        pytest.param("body.a.all(i, i.b == 1)", {"a": [{"b": 1, "B": 2}]}, id="of-each"),
+        pytest.param("body.a.exists(i, !has(i.b))", {"a": [{"B": 2}]}, id="has-of-each"),
+        pytest.param("body.a.filter(i, true)[0].b == 1", {"a": [{"b": 1, "B": 2}]}, id="of-a-result"),
+        pytest.param("[body].all(i, i.b == 1)", {"b": 1, "B": 2}, id="of-a-list-written-out"),
+        pytest.param("(true ? body : body).b == 1", {"b": 1, "B": 2}, id="of-a-conditional"),
+        pytest.param("body != {'b': 1}", {"B": 1}, id="whole"),
+        pytest.param("body == {'b': 1}", {"b": 1, "B": 2}, id="whole-with-both"),
+    ],
+)
+def test_names_of_the_body_that_differ_in_letter_case(text: str, body: dict[str, Any]) -> None:
+    with pytest.raises(Unevaluable, match="in letter case only"):
+        holds(text, body)
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        pytest.param("body.b == 1", {"b": 1, "c": 2, "C": 3}, id="of-members-not-read"),
+        pytest.param("body.a.b == 1", {"a": {"b": 1}, "c": {"B": 2}}, id="elsewhere"),
+        pytest.param("!has(body.x) && has(body.y)", {"y": 1}, id="has"),
+        pytest.param("principal.claims.level == 3 && body.b == 1", {"b": 1}, id="with-a-claim"),
+    ],
+)
+def test_letter_case_does_not_matter_where_it_is_certain(text: str, body: dict[str, Any]) -> None:
+    assert holds(text, body)
+
+
+def test_names_of_claims_are_read_here_only() -> None:
+    facts = environment(replace(PRINCIPAL, claims={"level": 3, "Level": 4}), FACTS, NOW)
+    assert compile_condition("principal.claims.level == 3 && !has(principal.claims.LEVEL)", []).holds(facts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Scope", id="letter-case"),
+        pytest.param("scope[]", id="list"),
+        pytest.param("scope[0]", id="numbered"),
+        pytest.param("SCOPE[12]", id="numbered-in-other-case"),
+        pytest.param("scope[x]", id="member"),
+        pytest.param("scope[][x]", id="member-of-one-of-a-list"),
+        pytest.param(" scope", id="blank-before"),
+        pytest.param("scope ", id="blank-behind"),
+        pytest.param("\u017fcope", id="a-letter-that-folds-to-ascii"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"scope": ("own",)}], ids=["alone", "beside"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("request.query.scope == 'own'", id="value"),
+        pytest.param("request.query['scope'] == 'own'", id="index"),
+        pytest.param("!has(request.query.scope)", id="has"),
+        pytest.param("!('scope' in request.query)", id="in"),
+        pytest.param("request.query_all.scope == ['own']", id="all"),
+        pytest.param("!has(request.query_all.scope)", id="has-all"),
+        pytest.param("!('scope' in request.query_all)", id="in-all"),
+    ],
+)
+def test_a_parameter_in_another_spelling(text: str, more: dict[str, tuple[str, ...]], name: str) -> None:
+    facts = environment(PRINCIPAL, replace(FACTS, query={**more, name: ("all",)}), NOW)
+    with pytest.raises(Unevaluable, match="the query parameter scope is given in another spelling"):
+        compile_condition(text, []).holds(facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("request.query.user_id == '1'", ["user_id", "user.id"], id="dot"),
+        pytest.param("request.query.user_id == '1'", ["user_id", "user id"], id="blank-within"),
+        pytest.param("request.query['ids[0]'] == '1'", ["ids[0]", "ids[1]"], id="one-of-a-list"),
+        pytest.param("request.query['a[b]'] == '1'", ["a[b]", "A[B]"], id="member"),
+    ],
+)
+def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) -> None:
+    facts = environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
+    with pytest.raises(Unevaluable, match="is given in another spelling"):
+        compile_condition(text, []).holds(facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("request.query.scope == '1'", ["scope", "scopes", "my_scope", "Other", "other"], id="others"),
+        pytest.param("request.query['filter[a]'] == '1'", ["filter[a]", "filter[b]"], id="members-of-one-object"),
+        pytest.param("request.query_all['ids[]'] == ['1']", ["ids[]"], id="list"),
+        pytest.param("request.query.exists(name, name == 'Scope')", ["scope", "Scope"], id="names"),
+    ],
+)
+def test_parameters_of_one_spelling(text: str, names: list[str]) -> None:
+    facts = environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
+    assert compile_condition(text, []).holds(facts)
+
+
+@pytest.mark.parametrize(
     ("document", "text", "expected"),
     [
         pytest.param(b'{"n": 1.10}', "body.n == 1.1", True, id="as-written"),
@@ -280,10 +391,13 @@ def test_numbers_as_the_body_has_them(document: bytes, text: str, expected: bool
         pytest.param("body.some.exists(x, body.text.contains('b'))", id="text-within-list"),
         pytest.param("body.some.exists(x, body.text.matches('b'))", id="pattern-within-list"),
         pytest.param("size(body.some.filter(x, body.text + body.text == body.text)) == 0", id="growing-text"),
+        pytest.param("body.some.exists(x, body.wide == body.wider)", id="wide-object-within-list"),
+        pytest.param("body.wider.a == 1", id="members-of-a-very-wide-object"),
     ],
 )
 def test_what_would_run_long_is_cut_short(text: str) -> None:
     body = {"long": [1] * MAX_STEPS, "some": [0] * 1000 + [1], "text": "a" * 100_000}
+    body |= {"wide": dict.fromkeys(map(str, range(10_000)), 1), "wider": dict.fromkeys(map(str, range(16 * MAX_STEPS)))}
     with pytest.raises(Unevaluable, match="takes more than 100000 steps"):
         holds(text.replace("x in body.some", "x + 5 in body.some"), body)
 

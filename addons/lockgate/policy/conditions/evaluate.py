@@ -8,16 +8,19 @@ decimals are not rounded to doubles. Facts are looked up where they lie, so noth
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Context, Decimal, DecimalException, DivisionByZero, InvalidOperation, Overflow
+from functools import cached_property
 from math import isfinite
 from operator import add, ge, gt, le, lt, mul, sub
 from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.model import Unreadable
-from lockgate.policy.conditions.check import ARITHMETIC, describe
+from lockgate.policy.conditions.check import ARITHMETIC, describe, reads
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.syntax import (
     INT64,
@@ -41,19 +44,34 @@ DECIMALS = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
 class Once(Mapping[str, str]):
-    """Query parameters or headers by name, for those given once. Reading one given more than once is ambiguous."""
+    """Query parameters or headers by name, for those given once.
+
+    Reading one given more than once is ambiguous, and so is one that a target may read from another spelling.
+    """
 
     def __init__(self, what: str, values: Mapping[str, tuple[str, ...]]) -> None:
         self.what = what
         self.values_by_name = values
 
+    @cached_property
+    def spellings(self) -> Counter[str]:
+        """How many names some targets read as this one."""
+        return Counter(spelling for name in self.values_by_name for spelling in spellings(name))
+
+    def require_one_spelling(self, name: str) -> None:
+        if self.spellings[folded(name)] > (name in self.values_by_name):
+            raise Unevaluable(f"the {self.what} {name} is given in another spelling")
+
     def __getitem__(self, name: str) -> str:
+        self.require_one_spelling(name)
         values = self.values_by_name[name]
         if len(values) != 1:
             raise Unevaluable(f"the {self.what} {name} is given {len(values)} times")
         return values[0]
 
     def __contains__(self, name: object) -> bool:
+        if isinstance(name, str):
+            self.require_one_spelling(name)
         return name in self.values_by_name
 
     def __iter__(self) -> Iterator[str]:
@@ -61,6 +79,23 @@ class Once(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.values_by_name)
+
+
+NUMBERED = re.compile(r"\[[0-9]*\]$")
+AS_UNDERSCORE = str.maketrans(". ", "__")
+
+
+def folded(name: str) -> str:
+    """What the laxest target takes a parameter's name for.
+
+    Letter case (ASP.NET), blanks around it, `.` and blanks within (PHP) and a last `[]` or `[3]` make no difference.
+    """
+    return NUMBERED.sub("", name.strip()).strip().casefold().translate(AS_UNDERSCORE)
+
+
+def spellings(name: str) -> set[str]:
+    """The names a parameter may be read by: its own, and that of the object it is a member of (`a` for `a[b]`)."""
+    return {folded(name), folded(name.partition("[")[0])}
 
 
 def evaluate(tree: Node, facts: Mapping[str, Any]) -> bool:
@@ -105,12 +140,14 @@ def exact(number: int | float | Decimal) -> int | Decimal:
 
 
 class Evaluator:
-    """One evaluation; counts its steps."""
+    """One evaluation; counts its steps. `loop` is the comprehension being gone through; none stands in another."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self.variables: dict[str, Any] = {}
+        self.loop: Comprehension | None = None
         self.steps = 0
+        self.letters: dict[int, tuple[Mapping[str, Any], Counter[str]]] = {}
 
     def spend(self, steps: int) -> None:
         self.steps += steps
@@ -145,14 +182,39 @@ class Evaluator:
     def member(self, node: Member) -> Any:
         return self.lookup(node, self.of_kind(node.operand, "map"), node.field)
 
-    def lookup(self, node: Node, found: Mapping[str, Any], name: str) -> Any:
+    def lookup(self, node: Member | Index, found: Mapping[str, Any], name: str) -> Any:
+        self.require_one_spelling(node.operand, found, name)
         try:
             return found[name]
         except KeyError:
             raise Unevaluable(f"{describe(node)} is missing") from None
 
     def has(self, node: Has) -> bool:
-        return node.field in self.of_kind(node.operand, "map")
+        found = self.of_kind(node.operand, "map")
+        self.require_one_spelling(node.operand, found, node.field)
+        return node.field in found
+
+    def require_one_spelling(self, node: Node, found: Mapping[str, Any], name: str) -> None:
+        """Raises Unevaluable where a target may read another member of `found`, which `node` gives, than `name`."""
+        if self.is_of_body(node):
+            # Go's encoding/json, for one, takes a member in any letter case, and the last one of several.
+            if self.letters_of(found)[name.casefold()] > (name in found):
+                raise Unevaluable(f"{describe(node)} has a member whose name differs in letter case only")
+            return
+        query = self.facts.get("request", {}).get("query")
+        if isinstance(query, Once) and found is query.values_by_name:  # request.query_all
+            query.require_one_spelling(name)
+
+    def is_of_body(self, node: Node) -> bool:
+        loop = self.loop
+        return reads(node, "body") or (loop is not None and reads(node, loop.variable) and reads(loop.operand, "body"))
+
+    def letters_of(self, found: Mapping[str, Any]) -> Counter[str]:
+        """How many names of `found` are the same but for letter case. Kept with `found`, whose id stays taken so."""
+        if id(found) not in self.letters:
+            self.spend(len(found) // 16)
+            self.letters[id(found)] = found, Counter(map(str.casefold, found))
+        return self.letters[id(found)][1]
 
     def index(self, node: Index) -> Any:
         found = self.of_kind(node.operand, "map", "list")
@@ -182,11 +244,11 @@ class Evaluator:
         return (all if node.macro == "all" else any)(self.truth(node, element) for element in elements)
 
     def each(self, node: Comprehension, element: Any) -> Any:
-        self.variables = {node.variable: element}
+        self.variables, self.loop = {node.variable: element}, node
         try:
             return self.value(node.body)
         finally:
-            self.variables = {}
+            self.variables, self.loop = {}, None
 
     def truth(self, node: Comprehension, element: Any) -> bool:
         value = self.each(node, element)
@@ -246,7 +308,10 @@ class Evaluator:
             answers = [self.same(node, one, other) for one, other in zip(left, right, strict=True)]
             return False not in answers
         if kinds[0] == "map":
+            self.spend((len(left) + len(right)) // 16)
             if set(left) != set(right):
+                if set(map(str.casefold, left)) == set(map(str.casefold, right)):
+                    raise Unevaluable(f"{describe(node.left)} and {describe(node.right)} differ in letter case only")
                 return False
             answers = [self.same(node, left[name], right[name]) for name in left]
             return False not in answers
@@ -257,6 +322,7 @@ class Evaluator:
         if kind == "map":
             if not isinstance(left, str):
                 raise mismatch(node, kind_of(left, node.left), "string")
+            self.require_one_spelling(node.right, right, left)
             return left in right
         if kind != "list":
             raise Unevaluable(f"{describe(node.right)} is of type {kind}, not list or map")
