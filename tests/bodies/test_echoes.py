@@ -100,6 +100,7 @@ def test_what_an_encoder_makes_goes_whole(encode):
 @pytest.mark.parametrize("encode", ENCODERS)
 @given(text=VISIBLE)
 def test_any_text_is_found(encode, text):
+    assume(text not in "[redacted]")
     echo = encode(text)
     data, count = redacted(text, echo)
     assert count >= 1

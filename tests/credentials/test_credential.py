@@ -179,6 +179,7 @@ class TestScrub:
 
     @given(secret=VISIBLE, before=st.binary(max_size=9), after=st.binary(max_size=9))
     def test_no_literal_is_left(self, secret, before, after):
+        assume(secret not in "[redacted]")
         credential = Credential("crm", secret, header=("X-Key", secret))
         scrubbed, count = credential.scrub(before + secret.encode() + after)
         assert count >= 1
