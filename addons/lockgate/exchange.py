@@ -54,7 +54,8 @@ class Outgoing:
     def contains(self, presented: Presented) -> bool:
         """Whether the agent's token stands anywhere in it."""
         head = b"\n".join(name + b":" + value for name, value in self.headers)
-        return any(presented.appears_in(part) for part in (self.path.encode(), head, self.body))
+        path = self.path.encode("utf-8", "surrogateescape")
+        return any(presented.appears_in(part) for part in (path, head, self.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +177,13 @@ def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
 
 def hide_token(request: http.Request, presented: Presented) -> bool:
     """Take the agent's own token out of a request, so that nothing shows or keeps it; whether it was in there."""
-    path, body = request.path.encode("utf-8", "surrogateescape"), request.raw_content or b""
-    fields = tuple(request.headers.fields)
-    clean_fields = tuple((presented.scrub(name), presented.scrub(value)) for name, value in fields)
-    clean_path, clean_body = presented.scrub(path), presented.scrub(body)
-    if (clean_path, clean_fields, clean_body) == (path, fields, body):
+    if not Outgoing.of(request).contains(presented):
         return False
-    request.path = clean_path.decode("utf-8", "surrogateescape")
-    request.headers = http.Headers(clean_fields)
-    request.raw_content = clean_body
+    fields = [(presented.scrub(name), presented.scrub(value)) for name, value in request.headers.fields]
+    path = presented.scrub(request.path.encode("utf-8", "surrogateescape"))
+    request.path = path.decode("utf-8", "surrogateescape")
+    request.headers = http.Headers(fields)
+    request.raw_content = presented.scrub(request.raw_content or b"")
     return True
 
 

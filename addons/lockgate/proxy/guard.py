@@ -92,7 +92,12 @@ class Guard:
     # Connections
 
     def client_connected(self, client: Client) -> None:
-        if latch.closed() or not self._strangers.admit(client):
+        try:
+            admitted = not latch.closed() and self._strangers.admit(client)
+        except BaseException as fault:
+            self._log("client_connected", fault)
+            admitted = False
+        if not admitted:
             client.error = reach.REFUSED
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
