@@ -256,3 +256,14 @@ def test_reserved_name_answers_by_itself(gateway: Gateway, token: str) -> None:
     assert reply.status == 200
     assert b"agent-7" in reply.body
     assert leaks(reply.body) == []
+
+
+def test_the_gateways_ca_can_be_fetched(gateway: Gateway, token: str) -> None:
+    assert gateway.ask("GET", "/ca.pem", token, host="lockgate.invalid").body == gateway.ca.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/whoami", 405), ("GET", "/", 404), ("GET", "/x", 404)]
+)
+def test_what_the_gateway_does_not_have(gateway: Gateway, token: str, method: str, path: str, status: int) -> None:
+    refused(gateway.ask(method, path, token, host="lockgate.invalid"), status)
