@@ -24,6 +24,9 @@ class Inject:
             return
         spec = found.generation.credentials[found.target.credential]
         try:
-            found.credential = await asyncio.to_thread(resolve_credential, spec, found.target.host)
+            if spec.source.kind == "env":
+                found.credential = resolve_credential(spec, found.target.host)
+            else:  # a file may lie on a disk that is slow or gone
+                found.credential = await asyncio.to_thread(resolve_credential, spec, found.target.host)
         except SecretUnavailable:
             raise Refused(NOT_READY) from None
