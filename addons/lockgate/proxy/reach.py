@@ -26,6 +26,7 @@ from lockgate.proxy.internals import server as proxy_server
 
 TLS_HANDSHAKE = b"\x16"
 MAX_HELLO = 16 * 1024  # bytes of a ClientHello; real ones have some 2,000
+SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; private networks of some VPNs
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 REFUSED = "refused by the gateway"
 
@@ -130,13 +131,14 @@ async def resolve(host: str, port: int) -> frozenset[str]:
 def may_dial(address: str, port: int, target: Target) -> bool:
     """Whether an address may be dialled for a target: public, or private where the target says so; never our own."""
     ip = unwrap(ipaddress.ip_address(address))
-    if ip.is_unspecified or ip.is_multicast or ip == ipaddress.ip_address("255.255.255.255"):
+    reserved = ip.is_reserved and isinstance(ip, ipaddress.IPv4Address)  # of IPv6 that says ::1 too
+    if ip.is_unspecified or ip.is_multicast or reserved:
         return False
     if port in own_ports() and is_own(str(ip)):
         return False
     if ip.is_global:
         return True
-    return target.private and (ip.is_private or ip.is_link_local or ip.is_loopback)
+    return target.private and (ip.is_private or ip.is_link_local or ip.is_loopback or ip in SHARED)
 
 
 def unwrap(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
