@@ -12,7 +12,6 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     "chain.py": "e2e/test_faults.py",
     "proxy/answers.py": "e2e/test_upstream.py",
-    "proxy/doors.py": "e2e/test_faults.py",
     "proxy/framing.py": "e2e/test_upstream.py",
     "proxy/gateway.py": "e2e/test_lock.py",
     "proxy/guard.py": "e2e/test_faults.py",
