@@ -17,7 +17,6 @@ TESTED_ELSEWHERE = {
     "proxy/guard.py": "e2e/test_faults.py",
     "proxy/latch.py": "e2e/test_script.py",
     "proxy/sentinel.py": "e2e/test_script.py",
-    "proxy/strangers.py": "e2e/test_strangers.py",
     "proxy/web.py": "e2e/test_mitmweb.py",
     "runtime.py": "e2e/test_lock.py",
     "stages/approve.py": "e2e/test_faults.py",

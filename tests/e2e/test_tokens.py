@@ -10,7 +10,7 @@ import pytest
 
 from harness.answers import CRM_TOKEN
 from harness.expect import eventually, refused
-from harness.gateway import Gateway, head, identity
+from harness.gateway import Gateway, MakeGateway, head, identity
 from harness.issuer import Issuer
 from harness.rules import CRM, LEEWAY, PLAIN
 from harness.upstream import RecordingUpstream
@@ -192,3 +192,29 @@ def test_the_target_gets_the_credential_and_not_the_agents(
     assert request.header("authorization") == f"Bearer {CRM_TOKEN}"
     assert b"mine" not in seen.plain + seen_plain.plain
     assert b"authorization" not in seen_plain.plain.lower()
+
+
+def test_other_roles_are_another_principal(gateway: Gateway, plain: RecordingUpstream, issuer: Issuer) -> None:
+    url = f"http://{PLAIN}/v1/json"
+    with gateway.dial() as wire:
+        assert wire.ask(head("GET", url, PLAIN, *identity(issuer.token("support")))).status == 200
+        seen = plain.watch()
+        refused(wire.ask(head("GET", url, PLAIN, *identity(issuer.token("support", "idle")))), 403)
+        assert wire.closed()
+    assert seen.raw == b""
+
+
+def test_a_tunnel_ends_with_its_issuers_keys(
+    make_gateway: MakeGateway, crm: RecordingUpstream, issuer: Issuer, token: str
+) -> None:
+    gateway = make_gateway().start()
+    with gateway.tunnel(token) as wire:
+        assert wire.ask(head("GET", "/v1/json", CRM)).status == 200
+        seen = crm.watch()
+        (gateway.rules / "jwks.json").write_text('{"keys": []}')
+        refused(wire.ask(head("GET", "/v1/json", CRM)), 401, 503)
+    (gateway.rules / "jwks.json").write_text("not keys")
+    wire, reply = gateway.connect(token)
+    with wire:
+        refused(reply, 503)
+    assert seen.raw == b""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lockgate.proxy.logs import WITHHELD, Withhold
+from lockgate.proxy.logs import LOGGERS, WITHHELD, Withhold, install
 
 SECRET = "eyJ-a-token"
 
@@ -55,3 +55,21 @@ def test_arguments_are_withheld_too() -> None:
 def test_an_exception_keeps_its_kind_and_loses_its_text() -> None:
     assert filtered("mitmproxy has crashed!", exc_info=True) == "mitmproxy has crashed! (ValueError)"
     assert filtered(f"Addon error: {SECRET}", exc_info=True) == "Fault inside mitmproxy. (ValueError)"
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_every_logger_that_may_quote_the_wire_is_filtered(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger(name)
+    kept = list(logger.filters)
+    try:
+        install()
+        logger.error("it said %s", SECRET)
+    finally:
+        logger.filters[:] = kept
+    assert caplog.messages
+    assert SECRET not in caplog.text
+
+
+def test_connection_handling_speaks_through_filtered_loggers() -> None:
+    assert {"mitmproxy.proxy.server", "mitmproxy.addonmanager", "mitmproxy.master", "asyncio"} < set(LOGGERS)
+    assert {"tornado.access", "tornado.application", "tornado.general"} < set(LOGGERS)
