@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, SupportsIndex
@@ -89,7 +90,7 @@ class HttpFacts:
     body: Any | Unreadable = field(default_factory=dict)
 
 
-MaskKind = Literal["drop", "nullify", "redact", "replace", "keep_first", "keep_last"]
+MaskKind = Literal["drop", "nullify", "redact", "replace", "hash", "keep_first", "keep_last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,31 @@ class Mask:
     rule: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Show:
+    """The closed form of masking: of a document only what one of `paths` selects is kept. `rule` is where it stands.
+
+    Several bind together: what is kept is what all of them show.
+    """
+
+    paths: tuple[str, ...]
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a hold asks for: `quorum` persons of a role in `approvers` (none: of any), within `timeout` seconds."""
+
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    timeout: float | None = None
+
+
 class Outcome(StrEnum):
     """How one considered rule came out."""
 
     MATCHED = "matched"
+    EXPIRED = "expired"
     CONDITION_FALSE = "condition-false"
     UNEVALUABLE = "unevaluable"
 
@@ -118,7 +140,7 @@ class Outcome(StrEnum):
 class Considered:
     """One rule whose verb, target and resource fit an action, and how it came out.
 
-    `rule` is `role/rule-id`, `source` is `file:line`, `detail` says why a rule was unevaluable.
+    `rule` is `role/rule-id`, `source` is `file:line`, `detail` says why a rule did not match.
     """
 
     rule: str
@@ -133,7 +155,8 @@ class Decision:
     """What the policy says of a request: the most restrictive verdict over its actions, with its reasons.
 
     `rule` is the deciding rule (`role/rule-id`), None when nothing matched; `reason` is that rule's own text.
-    `masks` are those of every matching rule, the role's, the target's and the guardrails'.
+    `masks` and `shows` are those of every matching rule, the role's, the target's and the guardrails'. `redactions`
+    are what is left out of the record of the request: JSONPaths over its body, `query.NAME` and `headers.NAME`.
     """
 
     verdict: Verdict
@@ -141,6 +164,13 @@ class Decision:
     reason: str | None = None
     considered: tuple[Considered, ...] = ()
     masks: tuple[Mask, ...] = ()
+    shows: tuple[Show, ...] = ()
+    redactions: tuple[str, ...] = ()
+
+    @property
+    def alters(self) -> bool:
+        """Whether the answer must be masked before anyone sees it."""
+        return bool(self.masks or self.shows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +257,13 @@ class CredentialSpec:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes."""
+    """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes.
+
+    `lists` are what conditions read as `lists.NAME`: each all text or all numbers.
+    """
 
     issuers: tuple[Issuer, ...]
     recordings_dir: str = "recordings"
     recordings_max_body: int = 10 * 1024 * 1024
     state: str = ".lockgate"
+    lists: Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]] = field(default_factory=dict)
