@@ -29,7 +29,16 @@ TESTED_ELSEWHERE = {
 }
 
 # Test files about the project as a whole rather than one module.
-ABOUT_THE_WHOLE = {"test_docs.py", "test_main.py", "test_mirror.py", "test_packaging.py"}
+ABOUT_THE_WHOLE = {
+    "policy/test_attack_language.py",
+    "policy/test_fuzz.py",
+    "policy/test_language.py",
+    "policy/test_wrong_files.py",
+    "test_docs.py",
+    "test_main.py",
+    "test_mirror.py",
+    "test_packaging.py",
+}
 
 
 def modules() -> set[str]:

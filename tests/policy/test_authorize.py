@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.model import Action, Decision, HttpFacts, Mask, Outcome, Principal, Unreadable, Verdict
+from lockgate.model import Action, Decision, HttpFacts, Mask, Outcome, Principal, Show, Unreadable, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.conditions import compile_condition
 from lockgate.policy.generation import Generation
+from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import parse
 from lockgate.policy.rules import GUARDRAILS, Entry, Policy, Rule
 
@@ -41,6 +42,7 @@ Loaded = Callable[..., Generation]
 ALLOW = "id: allow, allow: POST crm /v1/refunds"
 HOLD = "id: hold, hold: POST crm /v1/refunds"
 DENY = "id: deny, deny: POST crm /v1/refunds"
+NOW_AND_THEN = "when: request.host != ''"  # always true here, which loading the rules cannot know
 SMALL = "when: body.amount <= 500"
 LARGE = "when: body.amount > 500"
 
@@ -51,8 +53,8 @@ LARGE = "when: body.amount > 500"
         pytest.param([], {}, "deny", None, id="nothing-matches"),
         pytest.param([ALLOW], {}, "allow", "support/allow", id="allow"),
         pytest.param([ALLOW, HOLD], {}, "hold", "support/hold", id="hold-beats-allow"),
-        pytest.param([ALLOW, DENY], {}, "deny", "support/deny", id="deny-beats-allow"),
-        pytest.param([ALLOW, HOLD, DENY], {}, "deny", "support/deny", id="deny-beats-hold"),
+        pytest.param([ALLOW, f"{DENY}, {NOW_AND_THEN}"], {}, "deny", "support/deny", id="deny-beats-allow"),
+        pytest.param([ALLOW, HOLD, f"{DENY}, {NOW_AND_THEN}"], {}, "deny", "support/deny", id="deny-beats-hold"),
         pytest.param([HOLD], {}, "hold", "support/hold", id="hold-alone"),
         pytest.param([f"{ALLOW}, {SMALL}"], {"amount": 5}, "allow", "support/allow", id="condition-true"),
         pytest.param([f"{ALLOW}, {SMALL}"], {"amount": 501}, "deny", None, id="condition-false"),
@@ -71,10 +73,18 @@ LARGE = "when: body.amount > 500"
             "support/allow",
             id="another-allow-suffices",
         ),
-        pytest.param([ALLOW, "id: e, deny: any crm"], {}, "deny", "support/e", id="everything-at-a-target"),
+        pytest.param(
+            [ALLOW, f"id: e, deny: any crm, {NOW_AND_THEN}"], {}, "deny", "support/e", id="everything-at-a-target"
+        ),
         pytest.param([ALLOW, "id: e, deny: any wiki"], {}, "allow", "support/allow", id="another-target"),
         pytest.param([ALLOW, "id: e, deny: GET|PUT crm"], {}, "allow", "support/allow", id="other-verbs"),
-        pytest.param([ALLOW, 'id: e, deny: ["GET wiki", "POST crm|wiki"]'], {}, "deny", "support/e", id="second-line"),
+        pytest.param(
+            [ALLOW, f'id: e, deny: ["GET wiki", "POST crm|wiki"], {NOW_AND_THEN}'],
+            {},
+            "deny",
+            "support/e",
+            id="second-line",
+        ),
         pytest.param(
             ["id: b, allow: POST crm /**", "id: a, allow: any crm /v1/*"], {}, "allow", "support/a", id="first-by-name"
         ),
@@ -127,6 +137,73 @@ def test_what_is_not_about_the_action_was_not_considered(loaded: Loaded) -> None
 def test_an_unevaluable_rule_does_not_speak_in_its_own_words(loaded: Loaded) -> None:
     decision = decide(loaded(support(f"{DENY}, {LARGE}, reason: Too much.")))
     assert decision.reason == "The condition of support/deny has no certain answer for this request."
+
+
+@pytest.mark.parametrize(
+    ("conditions", "body", "verdict", "detail"),
+    [
+        pytest.param("unless: body.test", {"test": False}, "allow", "", id="unless-false"),
+        pytest.param("unless: body.test", {"test": True}, "deny", "unless is true", id="unless-true"),
+        pytest.param("unless: body.test", {}, "deny", "body.test is missing", id="unless-missing"),
+        pytest.param("when: body.a == 1, unless: body.b == 1", {"a": 1, "b": 2}, "allow", "", id="both"),
+        pytest.param("when: body.a == 1, unless: body.b == 1", {"a": 2}, "deny", "when is false", id="when-goes-first"),
+        pytest.param(
+            "when: body.a == 1, unless: body.b == 1", {"b": 1}, "deny", "body.a is missing", id="when-missing"
+        ),
+        pytest.param("when: body.a == 1, unless: body.b == 1", {"a": 1}, "deny", "body.b is missing", id="then-unless"),
+        pytest.param("expires: 2030-06-15T14:30:01Z", {}, "allow", "", id="not-yet-expired"),
+        pytest.param("expires: 2030-06-15T16:30:00+02:00", {}, "deny", "it expired at 2030-06-15T14:30:00", id="now"),
+        pytest.param("expires: 2030-06-15", {}, "deny", "it expired at 2030-06-15T00:00:00", id="a-day-is-its-start"),
+        pytest.param("expires: 2030-06-15, when: body.x", {}, "deny", "it expired at", id="expired-before-when"),
+    ],
+)
+def test_when_unless_and_expires(loaded: Loaded, conditions: str, body: Any, verdict: str, detail: str) -> None:
+    decision = decide(loaded(support(f"{ALLOW}, {conditions}")), body=body)
+    assert decision.verdict == verdict
+    assert decision.considered[0].detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "body", "verdict"),
+    [
+        pytest.param("unless: body.test", {"test": True}, "allow", id="exempted"),
+        pytest.param("unless: body.test", {"test": False}, "deny", id="not-exempted"),
+        pytest.param("unless: body.test", {"test": "true"}, "deny", id="exemption-of-another-type"),
+        pytest.param("unless: body.test", {}, "deny", id="exemption-missing"),
+        pytest.param("expires: 2030-06-15T14:30:01Z", {}, "deny", id="still-counts"),
+        pytest.param("expires: 2030-06-15T14:30:00Z", {}, "allow", id="expired"),
+    ],
+)
+def test_exemptions_of_a_deny(loaded: Loaded, conditions: str, body: Any, verdict: str) -> None:
+    assert decide(loaded(support(ALLOW, f"{DENY}, {conditions}")), body=body).verdict == verdict
+
+
+class TestRedactions:
+    """What the record of a request leaves out."""
+
+    RULES = support(
+        f"{ALLOW}, when: body.amount <= 500, redact_request: [$.card]",
+        "id: other, allow: GET crm /x, redact_request: [headers.x-pin]",
+        "id: elsewhere, deny: GET wiki, redact_request: [$.wiki]",
+    )
+
+    def test_of_an_allowed_request_are_those_of_the_rules_about_it(self, loaded: Loaded) -> None:
+        assert decide(loaded(self.RULES), body={"amount": 5}).redactions == ("$.card",)
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            pytest.param("/v1/refunds", {"amount": 501}, id="condition-false"),
+            pytest.param("/v1/refunds", {}, id="unevaluable"),
+            pytest.param("/v1/refunds/", {"amount": 5}, id="nearly-the-path"),
+        ],
+    )
+    def test_of_a_refused_request_are_those_of_every_rule_at_the_target(
+        self, loaded: Loaded, path: str, body: Any
+    ) -> None:
+        decision = decide(loaded(self.RULES), path=path, body=body)
+        assert decision.verdict is Verdict.DENY
+        assert decision.redactions == ("$.card", "headers.x-pin")
 
 
 class TestRoles:
@@ -195,6 +272,17 @@ class TestMasks:
             Mask("$.t", "nullify", None, "targets/crm"),
         )
 
+    def test_shows_join_as_masks_do(self, loaded: Loaded) -> None:
+        rules = [f"{ALLOW}, show: [$.a, $.b]", "id: expired, allow: any crm /**, show: $.c, expires: 2020-01-01"]
+        targets = (
+            "targets:\n"
+            "  crm: {url: https://api.crm.example, show: [$.a]}\n"
+            "  wiki: {url: http://w.example, show: [$.w]}\n"
+        )
+        decision = decide(loaded({**support(*rules), "targets.yaml": targets}))
+        assert decision.shows == (Show(("$.a", "$.b"), "support/allow"), Show(("$.a",), "targets/crm"))
+        assert decision.alters
+
     @pytest.mark.parametrize(
         ("body", "masked"),
         [
@@ -262,16 +350,14 @@ RULES = st.lists(
 
 @given(RULES, st.randoms(use_true_random=False), st.integers(0, 5))
 def test_order_means_nothing(rules: list[Rule], random: Any, guardrails: int) -> None:
+    names = {rule.name for rule in rules[:guardrails]}
+
     def decision(order: list[Rule]) -> Decision:
-        entries = [Entry(rule, parse("/x")) for rule in order]
-        names = {rule.name for rule in rules[:guardrails]}
-        index = {
-            (owner, "crm", "GET"): tuple(
-                entry for entry in entries if (entry.rule.name in names) is (owner == GUARDRAILS)
-            )
-            for owner in ("r", GUARDRAILS)
-        }
-        policy = Policy(frozenset({"r"}), index, {})
+        index = {("r", "crm", "GET"): PathIndex(), (GUARDRAILS, "crm", "GET"): PathIndex()}
+        for rule in order:
+            owner = GUARDRAILS if rule.name in names else "r"
+            index[owner, "crm", "GET"].add(Entry(rule, parse("/x")))
+        policy = Policy({"r": ("r",)}, {}, index, {})
         facts = HttpFacts("GET", "h", "/x", body={"a": 1})
         return authorize(policy, Principal("i", "s", ("r",), 0.0), [Action("GET", "crm", "/x")], facts, NOW)
 

@@ -18,12 +18,15 @@ def test_right_entries_are_kept_beside_wrong_ones() -> None:
     assert checked("targets:\n  a: {url: https://a.example}\n  b: {}\n  c: {url: x, y: z}\n") == (
         ["a"],
         [
-            "targets.yaml:3:6: the key url is missing",
+            "targets.yaml:3:6: a target has exactly one of url and urls",
             (
                 "targets.yaml:4:12: the scheme is not http or https: write one origin, as in https://api.crm.example"
                 " or http://10.0.0.5:8080"
             ),
-            "targets.yaml:4:15: unknown key y: known here: url, credential, limits, private, connect, cookies, mask",
+            (
+                "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect, cookies,"
+                " mask, show, redact_request"
+            ),
         ],
         frozenset("abc"),
     )

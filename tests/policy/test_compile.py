@@ -8,15 +8,19 @@ import pytest
 
 from lockgate.model import HTTP_METHODS
 from lockgate.policy.generation import Generation
+from lockgate.policy.patterns import Resource
 from lockgate.policy.rules import EVERY_VERB
 
 Loaded = Callable[..., Generation]
 
 
 def keys(generation: Generation, rule: str) -> set[tuple[str, str, str]]:
-    """Where a rule is filed: role, target and verb."""
+    """Where a rule is filed: the role of its file, target and verb."""
+    paths = ["/x", "/y", "/a/7", "/b/7/c", "/v1/customers/7"]
     return {
-        key for key, entries in generation.policy.index.items() if any(entry.rule.name == rule for entry in entries)
+        key
+        for key, index in generation.policy.index.items()
+        if any(entry.rule.name == rule for path in paths for entry in index.find(Resource(path)))
     }
 
 
@@ -41,15 +45,17 @@ def test_where_rules_are_filed(loaded: Loaded, rule: str, filed: set[tuple[str, 
     assert keys(loaded(support(rule)), "support/r") == {("support", *key) for key in filed}
 
 
-def test_inherited_rules_are_filed_under_every_heir(loaded: Loaded) -> None:
+def test_inherited_rules_bind_every_heir(loaded: Loaded) -> None:
     generation = loaded(
         {
             "roles/a.yaml": "role: a\nextends: [support, b]\nrules: []\n",
             "roles/b.yaml": "role: b\nextends: [support]\nrules: []\n",
         }
     )
-    assert keys(generation, "support/read") == {(role, "crm", "GET") for role in ("support", "a", "b")}
-    assert generation.policy.roles == {"support", "a", "b"}
+    for role in ("support", "a", "b"):
+        found = generation.policy.matching([role], "crm", "GET", "/v1/customers/7")
+        assert [(rule.name, captures) for rule, captures in found] == [("support/read", {"id": "7"})]
+    assert generation.policy.lineages == {"support": ("support",), "a": ("a", "support", "b"), "b": ("b", "support")}
 
 
 def test_conditions_may_use_what_every_line_captures(loaded: Loaded) -> None:
@@ -58,5 +64,5 @@ def test_conditions_may_use_what_every_line_captures(loaded: Loaded) -> None:
 
 
 def test_where_a_rule_stands(loaded: Loaded) -> None:
-    (entry,) = loaded().policy.index[("support", "crm", "GET")]
-    assert (entry.rule.name, entry.rule.source) == ("support/read", "roles/support.yaml:3")
+    (rule,) = loaded().policy.rules["support"]
+    assert (rule.name, rule.source) == ("support/read", "roles/support.yaml:3")

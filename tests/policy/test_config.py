@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -134,4 +135,25 @@ def test_a_secret_file_is_relative_to_the_rules(loaded: Loaded, tmp_path: Path) 
 def test_targets(loaded: Loaded, entry: str, target: Target) -> None:
     role = "role: support\nrules: []\n"
     generation = loaded({"targets.yaml": f"targets:\n  t: {entry}\n", "roles/support.yaml": role})
-    assert generation.targets == {"t": target}
+    assert generation.targets == {"t": (target,)}
+
+
+def test_a_target_of_several_origins(loaded: Loaded) -> None:
+    entry = "{urls: ['https://a.example', 'http://b.example:8080'], private: true}"
+    role = "role: support\nrules:\n  - {id: r, allow: GET t /x}\n"
+    generation = loaded({"targets.yaml": f"targets:\n  t: {entry}\n", "roles/support.yaml": role})
+    first, second = generation.targets["t"]
+    assert (first.name, first.authority, first.private) == ("t", "a.example", True)
+    assert (second.name, second.authority, second.private) == ("t", "b.example:8080", True)
+    assert generation.target_for("https", "A.example", 443) is first
+    assert generation.target_for("http", "b.example", 8080) is second
+    assert generation.target_for("https", "b.example", 8080) is None
+
+
+def test_named_lists(loaded: Loaded) -> None:
+    text = "issuers:\n  - dev: true\nlists:\n  vip: [ann, '7']\n  steps: {numbers: [1, -2.50]}\n  none: []\n"
+    assert loaded({"gateway.yaml": text}).gateway.lists == {
+        "vip": ("ann", "7"),
+        "steps": (1, Decimal("-2.5")),
+        "none": (),
+    }

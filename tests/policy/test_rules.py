@@ -14,6 +14,7 @@ RULES = {
         "rules:\n"
         "  - {id: a, allow: GET crm /x}\n"
         "  - {id: b, allow: POST crm /x, when: body.amount < 5}\n"
+        "  - {id: e, allow: POST crm /y}\n"
         "  - {id: c, deny: any wiki, when: request.host == 'a'}\n"
     ),
     "roles/other.yaml": "role: other\nextends: [support]\nrules:\n  - {id: d, deny: any crm, when: has(body.y)}\n",
@@ -21,27 +22,28 @@ RULES = {
 
 
 @pytest.mark.parametrize(
-    ("roles", "target", "verb", "expected"),
+    ("roles", "target", "verb", "path", "expected"),
     [
-        pytest.param(("support",), "crm", "GET", False, id="no-condition"),
-        pytest.param(("support",), "crm", "POST", True, id="condition-on-the-body"),
-        pytest.param(("support",), "wiki", "POST", False, id="condition-on-something-else"),
-        pytest.param(("support",), "crm", "PUT", False, id="no-rule"),
-        pytest.param(("other",), "crm", "GET", True, id="everything-at-a-target"),
-        pytest.param(("other",), "crm", "POST", True, id="inherited"),
-        pytest.param(("unknown",), "crm", "POST", False, id="unknown-role"),
-        pytest.param((), "crm", "POST", False, id="no-role"),
+        pytest.param(("support",), "crm", "GET", "/x", False, id="no-condition"),
+        pytest.param(("support",), "crm", "POST", "/x", True, id="condition-on-the-body"),
+        pytest.param(("support",), "wiki", "POST", "/x", False, id="condition-on-something-else"),
+        pytest.param(("support",), "crm", "PUT", "/x", False, id="no-rule"),
+        pytest.param(("support",), "crm", "POST", "/y", False, id="condition-on-another-path"),
+        pytest.param(("other",), "crm", "GET", "/x", True, id="everything-at-a-target"),
+        pytest.param(("other",), "crm", "POST", "/x", True, id="inherited"),
+        pytest.param(("unknown",), "crm", "POST", "/x", False, id="unknown-role"),
+        pytest.param((), "crm", "POST", "/x", False, id="no-role"),
     ],
 )
 def test_reads_body(
-    loaded: Callable[..., Generation], roles: tuple[str, ...], target: str, verb: str, expected: bool
+    loaded: Callable[..., Generation], roles: tuple[str, ...], target: str, verb: str, path: str, expected: bool
 ) -> None:
-    assert loaded(RULES).policy.reads_body(roles, target, verb) is expected
+    assert loaded(RULES).policy.reads_body(roles, target, verb, path) is expected
 
 
 def test_guardrails_read_bodies_of_everybody(loaded: Callable[..., Generation]) -> None:
     policy = loaded({"guardrails.yaml": "rules:\n  - {id: g, deny: any crm /**, when: body.a == 1}\n"}).policy
-    assert policy.reads_body(("support",), "crm", "GET")
+    assert policy.reads_body(("support",), "crm", "GET", "/x")
 
 
 def test_knows(loaded: Callable[..., Generation]) -> None:
@@ -51,7 +53,30 @@ def test_knows(loaded: Callable[..., Generation]) -> None:
     assert policy.known(["other", "nobody", "other"]) == ("other",)
 
 
-def test_entries_once_each(loaded: Callable[..., Generation]) -> None:
+def test_matching_rules_once_each(loaded: Callable[..., Generation]) -> None:
     policy = loaded(RULES).policy
-    found = [entry.rule.name for entry in policy.entries(["support", "other"], "crm", "GET")]
+    found = [rule.name for rule, _ in policy.matching(["support", "other", "other"], "crm", "GET", "/x")]
     assert sorted(found) == ["other/d", "support/a"]
+
+
+def test_redactions_of_a_refused_request_are_those_of_every_rule_at_its_target(
+    loaded: Callable[..., Generation],
+) -> None:
+    files = {
+        "targets.yaml": (
+            "targets:\n"
+            "  crm: {url: https://api.crm.example, redact_request: query.ticket}\n"
+            "  wiki: {url: https://wiki.example}\n"
+        ),
+        "credentials.yaml": None,
+        "guardrails.yaml": "rules:\n  - {id: g, redact_request: headers.x-key}\n",
+        "roles/support.yaml": (
+            "role: support\n"
+            "rules:\n"
+            "  - {id: a, allow: POST crm /cards, redact_request: $.card}\n"
+            "  - {id: b, deny: any crm|wiki /x/**, redact_request: [$.pin, $.card]}\n"
+        ),
+    }
+    policy = loaded(files).policy
+    assert set(policy.redactions("crm")) == {"query.ticket", "headers.x-key", "$.card", "$.pin"}
+    assert set(policy.redactions("wiki")) == {"headers.x-key", "$.card", "$.pin"}

@@ -7,7 +7,7 @@ method in another way than the target decides about another request (RFC 3986, s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -24,6 +24,7 @@ UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SEPARATORS = "/\\;?#\x00"  # some targets decode a path before they take it apart
 
+NO_BODY: Mapping[str, Any] = {}  # what conditions read where there is none
 MAX_PARAMETERS = 1000
 MAX_FIELDS = 200
 
@@ -123,12 +124,12 @@ def require_query_characters(raw: str) -> None:
 
 
 def read(
-    method: str, target: Target, raw_path: str, headers: Sequence[tuple[str, str]], body: Any | Unreadable
+    method: str, target: Target, raw_path: str, headers: Sequence[tuple[str, str]], body: Any | Unreadable = NO_BODY
 ) -> tuple[tuple[Action, ...], HttpFacts, str]:
     """What a request asks for: its actions, its facts, and the path and query to send on.
 
-    `raw_path` is the path with its query, `body` the parsed document, `{}` where there is none. The path sent on is
-    the canonical one, the query is as it was given. Raises RequestUnreadable.
+    `raw_path` is the path with its query, `body` the parsed document. The path sent on is the canonical one, the query
+    is as it was given. Raises RequestUnreadable.
     """
     if method not in HTTP_METHODS:
         raise RequestUnreadable(f"the method is none of {', '.join(sorted(HTTP_METHODS))}, in capitals")

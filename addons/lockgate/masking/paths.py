@@ -46,6 +46,8 @@ class Step:
 
 
 Steps = tuple[Step, ...]
+Positions = tuple[int, ...]
+"""Where a walk stands in a path: numbers of steps taken, ascending; the path's length means that it selects."""
 
 
 @lru_cache(maxsize=4096)
@@ -110,10 +112,10 @@ def find(path: str, document: Any) -> list[Any]:
     trail = parse(path)
     if not trail:
         return [document]
-    pending: list[tuple[Any, tuple[int, ...]]] = [(document, (0,))]
+    pending: list[tuple[Any, Positions]] = [(document, (0,))]
     while pending:
         node, positions = pending.pop()
-        below_node: list[tuple[Any, tuple[int, ...]]] = []
+        below_node: list[tuple[Any, Positions]] = []
         for key, child in children(node):
             reached = advance(trail, positions, key, len(node))
             below_node.append((child, reached))
@@ -133,11 +135,8 @@ def children(node: Any) -> Iterator[tuple[Key, Any]]:
     return iter(())
 
 
-def advance(trail: Steps, positions: tuple[int, ...], key: Key, length: int) -> tuple[int, ...]:
-    """Where a walk that stands at `positions` of `trail` stands after going to the child `key`, in ascending order.
-
-    A position is the number of steps taken; `len(trail)` means that the child is selected.
-    """
+def advance(trail: Steps, positions: Positions, key: Key, length: int) -> Positions:
+    """Where a walk that stands at `positions` of `trail` stands after going to the child `key`."""
     reached: set[int] = set()
     for position in positions:
         if position == len(trail):
@@ -148,3 +147,91 @@ def advance(trail: Steps, positions: tuple[int, ...], key: Key, length: int) -> 
         if step.takes_index(key, length) if isinstance(key, int) else step.takes_name(key):
             reached.add(position + 1)
     return tuple(sorted(reached))
+
+
+MANY = 10_000  # states: what somebody wrote has a handful
+
+
+def covers(outer: Steps, inner: Steps) -> bool:
+    """Whether every value that `inner` selects lies at or below one that `outer` selects. False when not certain.
+
+    Goes along `inner` by every kind of child that `outer` tells from others, and looks whether `outer` has selected
+    something on each way to the end.
+    """
+    start = (0, frozenset({0}))
+    seen, pending = {start}, [start]
+    while pending:
+        position, certain = pending.pop()
+        if len(outer) in certain:
+            continue
+        if position == len(inner) or len(seen) > MANY:
+            return False
+        step = inner[position]
+        ways = [(position + 1, kind) for kind in kinds(step, outer)]
+        if step.deep:
+            ways += [(position, kind) for kind in kinds(Step(), outer)]
+        found = {(reached, certainly(outer, certain, kind)) for reached, kind in ways} - seen
+        seen |= found
+        pending += found
+    return True
+
+
+def kinds(step: Step, outer: Steps) -> list[Step]:
+    """The children that a step takes, by what `outer` tells apart: a name, any other name (no name here), items."""
+    if step.positional:
+        return [step]
+    names, others = step.names, []
+    if names is None:
+        names = frozenset[str]().union(*(each.names or () for each in outer))
+        others = [Step(names=frozenset()), Step(span=(None, None, None))]
+    return [Step(names=frozenset({name})) for name in names] + others
+
+
+def certainly(outer: Steps, positions: frozenset[int], kind: Step) -> frozenset[int]:
+    """Where `outer` stands after whichever child of a kind; it has not selected anything yet."""
+    kept = {position for position in positions if outer[position].deep}
+    return frozenset(kept | {position + 1 for position in positions if includes(outer[position], kind)})
+
+
+def includes(step: Step, kind: Step) -> bool:
+    """Whether `step` takes every child of a kind. False when not certain."""
+    if step.names is not None:
+        return kind.names is not None and frozenset() < kind.names <= step.names
+    if not step.positional:
+        return True
+    if kind.indices is not None and step.indices is not None:
+        return kind.indices <= step.indices
+    return kind.positional and step.span is not None and step.span in (kind.span, (None, None, None), (0, None, None))
+
+
+def may_meet(show: Steps, mask: Steps) -> bool:
+    """Whether `show` may keep something of a value that `mask` selects, or of what it lies in: False only when certain.
+
+    Of a value above a shown one what leads there is kept, and everything of one at or below.
+    """
+    seen, pending = {(0, 0)}, [(0, 0)]
+    while pending:
+        in_show, in_mask = pending.pop()
+        if in_show == len(show) or in_mask == len(mask):
+            return True
+        one, other = show[in_show], mask[in_mask]
+        found = {(in_show + 1, in_mask + 1)} if may_take_the_same(one, other) else set()
+        if one.deep:
+            found.add((in_show, in_mask + 1))
+        if other.deep:
+            found.add((in_show + 1, in_mask))
+        found -= seen
+        seen |= found
+        pending += found
+    return False
+
+
+def may_take_the_same(one: Step, other: Step) -> bool:
+    """Whether one child may be taken by both steps."""
+    if one.names is not None and other.names is not None:
+        return not one.names.isdisjoint(other.names)
+    if one.indices is not None and other.indices is not None:
+        # -1 may be any item from the front.
+        signs = {index < 0 for index in one.indices | other.indices}
+        return len(signs) > 1 or not one.indices.isdisjoint(other.indices)
+    return not (one.positional and other.names is not None) and not (other.positional and one.names is not None)

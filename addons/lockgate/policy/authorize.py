@@ -6,14 +6,14 @@ Default deny; deny beats hold beats allow; the most restrictive over all actions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from lockgate.errors import Unevaluable
-from lockgate.model import Action, Considered, Decision, HttpFacts, Mask, Outcome, Principal, Verdict
+from lockgate.model import Action, Considered, Decision, HttpFacts, Mask, Outcome, Principal, Show, Verdict
 from lockgate.policy.conditions.evaluate import Once
-from lockgate.policy.rules import Entry, Policy, Rule
+from lockgate.policy.rules import Alterations, Policy, Rule
 
 RESTRICTION = {Verdict.ALLOW: 0, Verdict.HOLD: 1, Verdict.DENY: 2}
 
@@ -27,42 +27,65 @@ def authorize(
 
     Somebody without a known role is denied, as is a request that reads as no action.
     """
-    if not policy.known(principal.roles):
+    if not any(policy.knows(role) for role in principal.roles):
         return Decision(Verdict.DENY, reason="None of the caller's roles is known here.")
     if not actions:
         return Decision(Verdict.DENY, reason="The request reads as no action.")
-    bound = environment(principal, facts, now)
+    bound = Environment(principal, facts, now)
     weighed = [list(weigh(policy, principal, action, bound)) for action in actions]
     verdict, decisive = max((decide(found) for found in weighed), key=restriction)
     considered = {each: rule for found in weighed for rule, each in found}
-    masks = {mask for each, rule in considered.items() for mask in masks_of(rule, each)}
-    masks.update(mask for action in actions for mask in policy.masks.get(action.target, ()))
+    everywhere = [policy.alterations[action.target] for action in actions if action.target in policy.alterations]
+    binding: list[Rule | Alterations] = [rule for each, rule in considered.items() if binds(each)] + everywhere
     return Decision(
         verdict,
         rule=decisive[0].name if decisive else None,
         reason=reason(decisive) if decisive else None,
         considered=tuple(sorted(considered, key=order)),
-        masks=tuple(sorted(masks, key=lambda mask: (mask.path, mask.kind, str(mask.argument), mask.rule))),
+        masks=joined((each.masks for each in binding), mask_order),
+        shows=joined((each.shows for each in binding), show_order),
+        redactions=joined(redactions(policy, verdict, actions, (*considered.values(), *everywhere)), str),
     )
 
 
-def weigh(policy: Policy, principal: Principal, action: Action, bound: Mapping[str, Any]) -> Iterator[Weighed]:
+def weigh(policy: Policy, principal: Principal, action: Action, bound: Environment) -> Iterator[Weighed]:
     """Every rule that is about the action, with how it came out."""
-    for entry in policy.entries(principal.roles, action.target, action.verb):
-        captures = entry.match(action.resource)
-        if captures is not None:
-            outcome, detail = evaluated(entry, {**bound, "path": captures})
-            rule = entry.rule
-            yield rule, Considered(rule.name, rule.source, rule.verdict, outcome, detail)
+    for rule, captures in policy.matching(principal.roles, action.target, action.verb, action.resource):
+        outcome, detail = evaluated(rule, captures, bound)
+        yield rule, Considered(rule.name, rule.source, rule.verdict, outcome, detail)
 
 
-def evaluated(entry: Entry, facts: Mapping[str, Any]) -> tuple[Outcome, str]:
-    condition = entry.rule.condition
+def evaluated(rule: Rule, captures: Mapping[str, str], bound: Environment) -> tuple[Outcome, str]:
+    """How a rule that is about the action comes out, and why where it does not match."""
+    if rule.always:
+        return Outcome.MATCHED, ""
+    if rule.expires is not None and bound.now >= rule.expires:
+        return Outcome.EXPIRED, f"it expired at {rule.expires.isoformat()}"
     try:
-        holds = condition is None or condition.holds(facts)
+        facts = bound.facts(captures)
+        if rule.when is not None and not rule.when.holds(facts):
+            return Outcome.CONDITION_FALSE, "when is false"
+        if rule.unless is not None and rule.unless.holds(facts):
+            return Outcome.CONDITION_FALSE, "unless is true"
     except Unevaluable as error:
         return Outcome.UNEVALUABLE, str(error)
-    return (Outcome.MATCHED if holds else Outcome.CONDITION_FALSE), ""
+    return Outcome.MATCHED, ""
+
+
+class Environment:
+    """The facts by the names that conditions use, made when the first condition asks for them."""
+
+    def __init__(self, principal: Principal, facts: HttpFacts, now: datetime) -> None:
+        self.now = now
+        self._principal = principal
+        self._request = facts
+        self._common: dict[str, Any] | None = None
+
+    def facts(self, captures: Mapping[str, str]) -> dict[str, Any]:
+        """The facts of a rule whose line captured these: `path` differs by rule, the rest does not."""
+        if self._common is None:
+            self._common = environment(self._principal, self._request, self.now)
+        return {**self._common, "path": captures}
 
 
 def decide(weighed: Sequence[Weighed]) -> tuple[Verdict, Weighed | None]:
@@ -95,9 +118,35 @@ def reason(decisive: Weighed) -> str | None:
     return rule.reason
 
 
-def masks_of(rule: Rule, considered: Considered) -> tuple[Mask, ...]:
-    """A rule's masks bind unless its condition is certainly false."""
-    return () if considered.outcome is Outcome.CONDITION_FALSE else rule.masks
+def binds(considered: Considered) -> bool:
+    """Whether a rule's masks count: unless it certainly does not match."""
+    return considered.outcome in (Outcome.MATCHED, Outcome.UNEVALUABLE)
+
+
+def redactions(
+    policy: Policy, verdict: Verdict, actions: Sequence[Action], fitting: Iterable[Rule | Alterations]
+) -> Iterable[Iterable[str]]:
+    """What is left out of the record: of a request that is refused, what any rule at its targets leaves out.
+
+    It may have been refused because it is not quite what a rule was written for.
+    """
+    if verdict is Verdict.DENY:
+        return (policy.redactions(action.target) for action in actions)
+    return (each.redactions for each in fitting)
+
+
+def joined[T](groups: Iterable[Iterable[T]], key: Callable[[T], Any]) -> tuple[T, ...]:
+    """All of the groups, each thing once, in an order that no file's order changes."""
+    found = {each for group in groups for each in group}
+    return tuple(sorted(found, key=key)) if len(found) > 1 else tuple(found)
+
+
+def mask_order(mask: Mask) -> tuple[str, ...]:
+    return mask.path, mask.kind, str(mask.argument), mask.rule
+
+
+def show_order(show: Show) -> tuple[Any, ...]:
+    return show.rule, show.paths
 
 
 def order(considered: Considered) -> tuple[str, ...]:

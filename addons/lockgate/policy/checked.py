@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, get_origin
 
 from pydantic import ValidationError
 
 from lockgate.errors import Problem
-from lockgate.policy.documents import Document, Path
+from lockgate.policy.documents import MAX_PROBLEMS, Document, Path, limited
 from lockgate.policy.schema import Model, explain
 
 
@@ -30,16 +31,20 @@ def check[F: Model, E: Model](
     document: Document, file_model: type[F], key: str, entry_model: type[E], problems: list[Problem]
 ) -> Checked[F, E]:
     """Hold `document` against the model of its file and the model of each entry under `key`."""
-    whole = validated(document, (), document.data, file_model, problems)
+    own: list[Problem] = []
+    whole = validated(document, (), document.data, file_model, own)
     container = get_origin(file_model.model_fields[key].annotation) or object
     entries = document.data.get(key) if isinstance(document.data, dict) else None
     if not isinstance(entries, container):
         entries = None  # noted already, as a whole
     found = []
     for path, data in listed(key, entries):
-        entry = validated(document, path, data, entry_model, problems)
+        if len(own) > MAX_PROBLEMS:
+            break
+        entry = validated(document, path, data, entry_model, own)
         if entry is not None:
             found.append((path, entry))
+    problems += limited(own)
     names = frozenset(entries) if isinstance(entries, dict) else frozenset()
     return Checked(document, whole, tuple(found), names)
 
@@ -57,7 +62,7 @@ def validated[M: Model](
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
+        for each in islice(error.errors(include_url=False, include_context=False), MAX_PROBLEMS + 1):
             loc = tuple(part for part in each["loc"] if part != "[key]")
             at_key = each["type"] == "extra_forbidden"
             where = (*path, *loc[:-1]) if each["type"] == "missing" else (*path, *loc)

@@ -5,172 +5,163 @@ Each function appends what it finds wrong to `problems` and goes on with the res
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.errors import Problem
-from lockgate.masking import paths
-from lockgate.model import HTTP_METHODS, Mask, Verdict
-from lockgate.policy import patterns, schema
+from lockgate.errors import Problem, Unevaluable
+from lockgate.model import Approval, Verdict
+from lockgate.policy import schema
+from lockgate.policy.alterations import alterations, item
 from lockgate.policy.checked import Checked
-from lockgate.policy.conditions import Condition, ConditionInvalid, compile_condition
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions import Condition, ConditionInvalid, compile_conditions
 from lockgate.policy.documents import Document, Path
-from lockgate.policy.patterns import CAPTURE, Pattern
-from lockgate.policy.rules import EVERY_VERB, GUARDRAILS, Entry, Policy, Rule
+from lockgate.policy.index import PathIndex
+from lockgate.policy.lineage import RoleFile, lineages
+from lockgate.policy.lines import LineReader
+from lockgate.policy.patterns import CAPTURE
+from lockgate.policy.rules import GUARDRAILS, Alterations, Entry, Line, Policy, Rule
+from lockgate.policy.shadows import shadowing
 
-RoleFile = Checked[schema.Role, schema.Rule]
 GuardrailFile = Checked[schema.Guardrails, schema.Guardrail]
 TargetFile = Checked[schema.Targets, schema.Target]
-
-Wrong = Callable[[int, str], None]
-
-NEVER = frozenset({"TRACE", "CONNECT"})
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """`VERB[|VERB] TARGET[|TARGET] [RESOURCE]`, read."""
-
-    verbs: tuple[str, ...]
-    targets: tuple[str, ...]
-    pattern: Pattern | None
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles against the targets there are, gathering problems. None for targets: their file cannot be read."""
+    """Compiles against the targets and lists there are, None where they cannot be read, gathering problems."""
 
     targets: frozenset[str] | None
+    lists: Mapping[str, schema.NamedList] | None
     problems: list[Problem]
-    index: dict[tuple[str, str, str], list[Entry]] = field(default_factory=dict)
+    rules: dict[str, list[Rule]] = field(default_factory=dict)
+    index: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)
+    places: dict[Line, tuple[Document, Path]] = field(default_factory=dict)
 
-    def compiled(
-        self, document: Document, owner: str, path: Path, entry: schema.Rule | schema.Guardrail
-    ) -> list[Entry]:
-        """The entries of one rule, one for each of its lines, with what they are filed under."""
-        verdict = entry.verdicts[0]
+    def add(self, document: Document, owner: str, path: Path, entry: schema.Rule | schema.Guardrail) -> None:
+        """Compile the rule at `path` and file it under each of its lines' targets and verbs."""
+        verdict = Verdict(entry.verdicts[0])
+        name = f"{owner}/{entry.id}"
+        left_out = alterations(document, path, entry, name, self.problems)
+        when, unless = self.conditions(document, path, entry)
         rule = Rule(
-            name=f"{owner}/{entry.id}",
+            name=name,
             source=place(document, path),
-            verdict=Verdict(verdict),
-            condition=self.condition(document, path, entry, getattr(entry, verdict)),
+            verdict=verdict,
+            lines=tuple(self.lines(document, (*path, verdict), getattr(entry, verdict), verdict)),
+            when=when,
+            unless=unless,
+            expires=entry.expires,
             reason=entry.reason,
-            masks=self.masks(document, (*path, "mask"), entry.mask, f"{owner}/{entry.id}"),
+            masks=left_out.masks,
+            shows=left_out.shows,
+            redactions=left_out.redactions,
+            approval=approval(entry) if verdict is Verdict.HOLD else None,
         )
-        found = []
-        for index, text in enumerate(getattr(entry, verdict)):
-            where = (*path, verdict, index)
-            line = self.line(document, where if where in document.spots else where[:-1], text, rule.verdict)
+        if (rule.masks or rule.shows) and {verb for line in rule.lines for verb in line.verbs} == {"HEAD"}:
+            message = "never applies: the answer to HEAD has no body; leave it out, or add GET to the rule"
+            self.problems.append(document.problem((*path, "mask" if rule.masks else "show"), message, key=True))
+        self.rules.setdefault(owner, []).append(rule)
+        for line in rule.lines:
+            filed = Entry(rule, line.pattern)
+            for target in line.targets:
+                for verb in line.verbs:
+                    self.index.setdefault((owner, target, verb), PathIndex()).add(filed)
+
+    def lines(self, document: Document, path: Path, texts: Sequence[str], verdict: Verdict) -> Iterable[Line]:
+        for index, text in enumerate(texts):
+            where = item(document, path, index)
+            line = LineReader(document, where, self.targets, self.problems).read(text, verdict)
             if line is not None:
-                found.append(self.filed(owner, rule, line))
-        return found
+                self.places[line] = (document, where)
+                yield line
 
-    def filed(self, owner: str, rule: Rule, line: Line) -> Entry:
-        entry = Entry(rule, line.pattern)
-        for target in line.targets:
-            for verb in line.verbs:
-                self.index.setdefault((owner, target, verb), []).append(entry)
-        return entry
-
-    def condition(
-        self, document: Document, path: Path, entry: schema.Rule | schema.Guardrail, lines: Sequence[str]
-    ) -> Condition | None:
-        """The rule's condition over the captures that all of its lines have."""
-        if entry.when is None:
-            return None
-        captured = [set(CAPTURE.findall(line)) for line in lines]
+    def conditions(
+        self, document: Document, path: Path, entry: schema.Rule | schema.Guardrail
+    ) -> tuple[Condition | None, Condition | None]:
+        """The rule's `when` and `unless`, over the captures that all of its lines have."""
+        texts = {key: text for key in ("when", "unless") if (text := getattr(entry, key)) is not None}
+        if not texts or (self.lists is None and any("lists" in text for text in texts.values())):
+            return None, None
+        captures = set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
         try:
-            return compile_condition(entry.when, set.intersection(*captured))
+            when, unless = compile_conditions(entry.when, entry.unless, captures, self.lists or {}, entry.types)
         except ConditionInvalid as error:
-            self.problems.append(document.problem((*path, "when"), error.message, offset=error.offset))
-            return None
+            self.problems.append(document.problem((*path, *error.path), error.message, offset=error.offset))
+            if error.path == ("when",) and entry.unless is not None:  # the other one may be wrong too
+                self.conditions(document, path, entry.model_copy(update={"when": None, "types": {}}))
+            return None, None
+        for key, condition, never in (("when", when, False), ("unless", unless, True)):
+            if condition is not None and constant(condition) is never:
+                message = f"it is always {str(never).lower()}, so the rule never counts: mend it, or leave the rule out"
+                self.problems.append(document.problem((*path, key), message))
+        return when, unless
 
-    def masks(self, document: Document, path: Path, mask: schema.MaskMap, rule: str) -> tuple[Mask, ...]:
-        for text, strategy in mask.items():
-            try:
-                whole = not paths.parse(text)
-            except ValueError as error:
-                self.problems.append(document.problem((*path, text), str(error), key=True))
-                continue
-            if whole and strategy.kind == "drop":
-                message = "nothing is left of a document that is dropped whole: write nullify"
-                self.problems.append(document.problem((*path, text), message))
-        return tuple(Mask(text, strategy.kind, strategy.argument, rule) for text, strategy in mask.items())
-
-    def line(self, document: Document, path: Path, text: str, verdict: Verdict) -> Line | None:
-        """One verdict line; None where it has problems, each noted at its word."""
-        words = [(found[0], found.start()) for found in re.finditer(r"\S+", text)]
-        before = len(self.problems)
-
-        def wrong(offset: int, message: str) -> None:
-            self.problems.append(document.problem(path, message, offset=offset))
-
-        if not 2 <= len(words) <= 3:
-            wrong(0, "a rule is VERB TARGET RESOURCE, as in GET|HEAD crm /v1/customers/{id}")
-            return None
-        (verb_word, verb_at), (target_word, target_at) = words[:2]
-        verbs = self.verbs(verb_word, verb_at, wrong)
-        for name, at in alternatives(target_word, target_at):
-            if self.targets is not None and name not in self.targets:
-                wrong(at, f"unknown target {name}: {suggestion(name, self.targets)}")
-        pattern = None
-        if len(words) == 3:
-            try:
-                pattern = patterns.parse(words[2][0])
-            except ValueError as error:
-                wrong(words[2][1], str(error))
-        elif verdict is Verdict.ALLOW:
-            wrong(0, "an allow names a resource: write /** behind the target for everything there")
-        elif verbs == tuple(sorted(HTTP_METHODS)):
-            verbs = (EVERY_VERB,)
-        if len(self.problems) > before:
-            return None
-        return Line(verbs, tuple(name for name, _ in alternatives(target_word, 0)), pattern)
-
-    def verbs(self, word: str, offset: int, wrong: Wrong) -> tuple[str, ...]:
-        if word == "any":
-            return tuple(sorted(HTTP_METHODS))
-        for name, at in alternatives(word, offset):
-            if name in NEVER:
-                wrong(at, f"{name} is never let through: leave it out")
-            elif name.upper() in HTTP_METHODS and name != name.upper():
-                wrong(at, f"HTTP methods are in capitals: write {name.upper()}")
-            elif name not in HTTP_METHODS:
-                wrong(at, f"unknown verb {name}: {suggestion(name, (*HTTP_METHODS, 'any'))}")
-        return tuple(dict.fromkeys(name for name, _ in alternatives(word, offset)))
+    def note_shadowed(self, policy: Policy) -> None:
+        """A line that a deny covers whole is noted: it never counts."""
+        for owner, rules in self.rules.items():
+            for rule in rules:
+                for line in rule.lines:
+                    denies = shadowing(policy, owner, rule, line)
+                    if denies:
+                        document, path = self.places[line]
+                        named = ", ".join(f"{deny.name} ({deny.source})" for deny in denies)
+                        message = f"never counts: denied whole by {named}; take one of them out"
+                        self.problems.append(document.problem(path, message))
 
 
 def compile_policy(
     roles: Mapping[str, RoleFile | None],
     guardrails: GuardrailFile | None,
     targets: TargetFile | None,
+    lists: Mapping[str, schema.NamedList] | None,
     problems: list[Problem],
 ) -> Policy:
     """The policy of all roles, by name. None stands for a role whose file cannot be read: it exists all the same."""
-    compiler = Compiler(targets.names if targets else None, problems)
+    compiler = Compiler(targets.names if targets else None, lists, problems)
     for name, checked in roles.items():
         if checked is not None:
             note_duplicates(checked.document, ((path, rule.id) for path, rule in checked.entries), problems)
             for path, rule in checked.entries:
-                compiler.compiled(checked.document, name, path, rule)
-    everywhere: list[Mask] = []
+                compiler.add(checked.document, name, path, rule)
+    everywhere: list[Alterations] = []
     if guardrails is not None:
         note_duplicates(guardrails.document, ((path, entry.id) for path, entry in guardrails.entries), problems)
         for path, entry in guardrails.entries:
             if entry.verdicts:
-                compiler.compiled(guardrails.document, GUARDRAILS, path, entry)
+                compiler.add(guardrails.document, GUARDRAILS, path, entry)
             else:
-                everywhere += compiler.masks(
-                    guardrails.document, (*path, "mask"), entry.mask, f"{GUARDRAILS}/{entry.id}"
-                )
-    masks = {name: tuple(everywhere) for name in compiler.targets or ()}
+                owner = f"{GUARDRAILS}/{entry.id}"
+                everywhere.append(alterations(guardrails.document, path, entry, owner, problems))
+    by_target = {name: list(everywhere) for name in compiler.targets or ()}
     if targets is not None:
         for path, target in targets.entries:
             name = str(path[-1])
-            masks[name] += compiler.masks(targets.document, (*path, "mask"), target.mask, f"targets/{name}")
-    return Policy(frozenset(roles), inherited(compiler.index, lineages(roles, problems)), masks)
+            by_target[name].append(alterations(targets.document, path, target, f"targets/{name}", problems))
+    rules = {owner: tuple(each) for owner, each in compiler.rules.items()}
+    merged = {name: joined(each) for name, each in by_target.items()}
+    policy = Policy(lineages(roles, problems), rules, compiler.index, merged)
+    compiler.note_shadowed(policy)
+    return policy
+
+
+def joined(parts: Sequence[Alterations]) -> Alterations:
+    return Alterations(
+        tuple(mask for part in parts for mask in part.masks),
+        tuple(show for part in parts for show in part.shows),
+        tuple(text for part in parts for text in part.redactions),
+    )
+
+
+def constant(condition: Condition) -> bool | None:
+    """What a condition comes to that reads no fact; None for one that reads any, or has no certain answer."""
+    try:
+        return None if condition.reads else condition.holds({})
+    except Unevaluable:
+        return None
+
+
+def approval(entry: schema.Rule | schema.Guardrail) -> Approval:
+    return Approval(tuple(entry.approvers or ()), entry.quorum or 1, entry.timeout)
 
 
 def note_duplicates(document: Document, ids: Iterable[tuple[Path, str]], problems: list[Problem]) -> None:
@@ -183,56 +174,6 @@ def note_duplicates(document: Document, ids: Iterable[tuple[Path, str]], problem
                 document.problem((*path, "id"), f"the rule at line {first} has this id already: use another")
             )
         seen.setdefault(name, path)
-
-
-def lineages(roles: Mapping[str, RoleFile | None], problems: list[Problem]) -> dict[str, tuple[str, ...]]:
-    """Each role with every role it extends, itself first. Unknown ones and circles are noted."""
-    parents: dict[str, list[str]] = {}
-    for name, checked in roles.items():
-        parents[name] = list(checked.model.extends) if checked and checked.model else []
-        for index, parent in enumerate(parents[name]):
-            if checked and parent not in roles:
-                message = f"unknown role {parent}: {suggestion(parent, roles)}"
-                problems.append(checked.document.problem(("extends", index), message))
-    found = {name: ancestors(name, parents) for name in roles}
-    for name, checked in roles.items():
-        for index, parent in enumerate(parents[name]):
-            if checked and name in found.get(parent, ()):
-                message = f"{name} extends itself through {parent}: leave one extends of the circle out"
-                problems.append(checked.document.problem(("extends", index), message))
-    return found
-
-
-def ancestors(name: str, parents: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    found, pending = dict.fromkeys([name]), [name]
-    while pending:
-        for parent in parents.get(pending.pop(), ()):
-            if parent in parents and parent not in found:
-                found[parent] = None
-                pending.append(parent)
-    return tuple(found)
-
-
-def inherited(
-    index: Mapping[tuple[str, str, str], Sequence[Entry]], families: Mapping[str, Iterable[str]]
-) -> dict[tuple[str, str, str], tuple[Entry, ...]]:
-    """The index with each role's inherited rules filed under it too; guardrails stay under their own name."""
-    found: dict[tuple[str, str, str], list[Entry]] = {}
-    heirs = {GUARDRAILS: [GUARDRAILS]}
-    for role, family in families.items():
-        for ancestor in family:
-            heirs.setdefault(ancestor, []).append(role)
-    for (owner, target, verb), entries in index.items():
-        for role in heirs.get(owner, ()):
-            found.setdefault((role, target, verb), []).extend(entries)
-    return {key: tuple(entries) for key, entries in found.items()}
-
-
-def alternatives(word: str, offset: int) -> Iterator[tuple[str, int]]:
-    """The parts of `a|b`, each with where it stands."""
-    for part in word.split("|"):
-        yield part, offset
-        offset += len(part) + 1
 
 
 def place(document: Document, path: Path) -> str:

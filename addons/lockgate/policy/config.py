@@ -6,6 +6,7 @@ Each function appends what it finds wrong to `problems` and goes on with the res
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from lockgate.model import CredentialSpec, GatewayConfig, SecretSource
 from lockgate.policy import schema
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.check import suggestion
+
+LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The names of the development issuer; its entry has none.
 DEV = model.Issuer("lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", dev=True)
@@ -40,8 +43,14 @@ def gateway(
         return None
     if not checked.model.issuers:
         problems.append(document.problem(("issuers",), "no issuer: nobody could be identified; name one, or dev: true"))
+    for name in checked.model.lists:
+        if not LIST_NAME.fullmatch(name):
+            message = "a list's name has letters, digits and _ only, as conditions write it: lists.name"
+            problems.append(document.problem(("lists", name), message, key=True))
     recordings = checked.model.recordings
-    return GatewayConfig(tuple(issuers), recordings.dir, recordings.max_body, checked.model.state)
+    return GatewayConfig(
+        tuple(issuers), recordings.dir, recordings.max_body, checked.model.state, dict(checked.model.lists)
+    )
 
 
 def issuer(entry: schema.Issuer, directory: Path) -> model.Issuer:
@@ -100,8 +109,8 @@ def targets(
     known: Checked[schema.Credentials, schema.Credential] | None,
     names: frozenset[str] | None,
     problems: list[Problem],
-) -> dict[str, model.Target]:
-    """The targets by name. `names` are those of all credentials, None where their file cannot be read."""
+) -> dict[str, tuple[model.Target, ...]]:
+    """The targets by name, once for each origin. `names` are those of all credentials, None where that is not known."""
     specs = {str(path[-1]): entry for path, entry in known.entries} if known else {}
     origins: dict[schema.Origin, str] = {}
     found = {}
@@ -110,15 +119,16 @@ def targets(
         if name.lower() == "any" or not schema.NAME.fullmatch(name):
             message = "a target's name has letters, digits and . _ - only, and is not any"
             problems.append(document.problem(path, message, key=True))
-        if entry.url in origins:
-            message = f"the target {origins[entry.url]} has this origin already: one target for each origin"
-            problems.append(document.problem((*path, "url"), message))
-        origins.setdefault(entry.url, name)
-        if entry.credential is not None and names is not None:
-            wrong = misnamed(entry.credential, entry.url.host, specs, names)
-            if wrong:
-                problems.append(document.problem((*path, "credential"), wrong))
-        found[name] = target(name, entry)
+        for index, origin in enumerate(entry.origins):
+            if origin in origins:
+                message = f"the target {origins[origin]} has this origin already: one target for each origin"
+                problems.append(document.problem((*path, "url") if entry.url else (*path, "urls", index), message))
+            origins.setdefault(origin, name)
+            if entry.credential is not None and names is not None:
+                wrong = misnamed(entry.credential, origin.host, specs, names)
+                if wrong:
+                    problems.append(document.problem((*path, "credential"), wrong))
+        found[name] = tuple(target(name, entry, origin) for origin in entry.origins)
     return found
 
 
@@ -131,13 +141,13 @@ def misnamed(name: str, host: str, specs: Mapping[str, schema.Credential], names
     return None
 
 
-def target(name: str, entry: schema.Target) -> model.Target:
+def target(name: str, entry: schema.Target, origin: schema.Origin) -> model.Target:
     limits = model.Limits()
     return model.Target(
         name=name,
-        scheme=entry.url.scheme,
-        host=entry.url.host,
-        port=entry.url.port,
+        scheme=origin.scheme,
+        host=origin.host,
+        port=origin.port,
         credential=entry.credential,
         limits=model.Limits(entry.limits.request or limits.request, entry.limits.response or limits.response),
         private=entry.private,

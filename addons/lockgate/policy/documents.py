@@ -1,59 +1,44 @@
-"""A rules file as text: YAML 1.1 without its surprises, every node with its place. Pure.
+"""A rules file as text: YAML 1.1 without its surprises, every part with its place. Pure.
 
 Every scalar stays text, so `no`, `22:22`, `012` and `null` mean what they say; the schema gives each its type. Refused
 are duplicate keys, anchors, aliases, tags, directives, merge keys and second documents: nothing in a rule may stand
-for something else. What YAML itself trips over gets a message that says how to write it.
+for something else. Files have limits, and so have their problems: no file takes long to be refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
 from lockgate.errors import Problem, RulesInvalid
+from lockgate.policy import traps
+from lockgate.policy.traps import Trap, end, start
 
 Path = tuple[str | int, ...]
 
+MAX_SIZE = 4 * 2**20  # bytes of a file
+MAX_PARTS = 250_000  # keys and values of a file; 10,000 rules have about 100,000
+MAX_ENTRIES = 20_000  # of one list or mapping
 MAX_DEPTH = 20  # of mappings and lists within each other: no rules file needs more
+MAX_TEXT = 16_384  # characters of a value
+MAX_KEY = 1024  # characters of a key: YAML's own limit for one on a single line
+MAX_PROBLEMS = 1000  # that are told of a file
+MAX_MESSAGE = 1000  # characters
 
-QUOTE = "put the whole value in quotes"
-REFUSED_TOKENS: Mapping[type, str] = {
-    yaml.AnchorToken: f"YAML reads a leading & as an anchor, which rules do not have: {QUOTE}",
-    yaml.AliasToken: f"YAML reads a leading * as an alias, which rules do not have: {QUOTE}",
-    yaml.TagToken: f"YAML reads a leading ! as a tag, which rules do not have: {QUOTE}",
-    yaml.DirectiveToken: "a leading % is a YAML directive, which rules do not have: leave the line out",
-}
-OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-# What the parser says, and what is usually behind it.
-HINTS = (
-    ("alphabetic or numeric character", f"YAML reads a leading * or & as a reference: {QUOTE}"),
-    ("mapping values are not allowed", f"a colon and a space begin a value: {QUOTE}, or mend the indentation"),
-    ("block sequence entries are not allowed", f"a leading - begins a list, on a line of its own: {QUOTE}"),
-    ("expected ',' or", "within [ ] and { }, put every value that has { } [ ] or a comma in quotes"),
-    ("expected key", "mend the indentation; or, where a value starts with a quote, write it on the lines below a |"),
-    ("expected '-' indicator", "a list and a mapping do not mix: mend the indentation"),
-    ("expected comment or line break", f"a leading | or > begins a block of text: {QUOTE}"),
-    ("unexpected end of stream", "a quote or bracket is never closed"),
-    ("document", "a rules file is one document: leave --- out"),
-)
+MORE = "... and more: mend these first"
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a node stands: its value, and its key where it is the value of one. Lines and columns from 0."""
+class Spot(NamedTuple):
+    """Where a part stands, and its key where it has one; lines and columns from 0. `style` is its quote, | or >."""
 
-    node: yaml.Node
-    key: yaml.Node | None = None
+    line: int
+    column: int
+    style: str
+    key: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,132 +53,212 @@ class Document:
     def problem(self, path: Path, message: str, *, key: bool = False, offset: int | None = None) -> Problem:
         """A problem of the part at `path`: of its key, or of the character at `offset` of its text.
 
-        Where the path leads nowhere, the last part that exists is named.
+        Where the path leads nowhere, the last part that exists is named. The message is made one printable line.
         """
         while path and path not in self.spots:
             path = path[:-1]
         spot = self.spots.get(path)
         if spot is None:
-            return Problem(self.file, 1, 1, message)
-        node = spot.key if key and spot.key is not None else spot.node
-        line, column = node.start_mark.line, node.start_mark.column
-        if offset is not None and isinstance(spot.node, yaml.ScalarNode):
-            line, column = self.inside(spot.node, offset)
-        return Problem(self.file, line + 1, column + 1, message)
+            return Problem(self.file, 1, 1, one_line(message))
+        line, column = spot.key if key and spot.key else (spot.line, spot.column)
+        if offset is not None:
+            line, column = self.inside(path, offset)
+        return Problem(self.file, line + 1, column + 1, one_line(message))
 
-    def inside(self, node: yaml.ScalarNode, offset: int) -> tuple[int, int]:
+    def inside(self, path: Path, offset: int) -> tuple[int, int]:
         """Where the character at `offset` of a text stands; its start, where escapes or folding hide that."""
-        line, column = node.start_mark.line, node.start_mark.column
-        before = node.value[:offset]
+        line, column, style, _ = self.spots[path]
+        text = self.at(path)
+        if not isinstance(text, str):
+            return line, column
+        before = text[:offset]
         below = line + 1 + before.count("\n")
-        if node.style == "|" and below < len(self.lines):
-            written = node.value.split("\n")[before.count("\n")]
+        if style == "|" and below < len(self.lines):
+            written = text.split("\n")[before.count("\n")]
             return below, len(self.lines[below]) - len(written) + offset - (before.rfind("\n") + 1)
-        start = column + (1 if node.style else 0)
-        if self.lines[line][start : start + len(node.value)] == node.value:
+        start = column + (1 if style else 0)
+        if self.lines[line].startswith(text, start):
             return line, start + offset
         return line, column
+
+    def at(self, path: Path) -> Any:
+        found = self.data
+        for part in path:
+            found = found[part]
+        return found
+
+
+def limited(problems: list[Problem]) -> list[Problem]:
+    """The first MAX_PROBLEMS of one file's problems, and a last line where there are more."""
+    told = [problem for problem in problems if problem.message != MORE]
+    if len(told) == len(problems) <= MAX_PROBLEMS:
+        return problems
+    told = told[:MAX_PROBLEMS]
+    return [*told, replace(told[-1], message=MORE)]
+
+
+def one_line(message: str) -> str:
+    """A message that quotes a file, fit for one line of a terminal or log."""
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]} ..."
+    if message.isprintable():
+        return message
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
 
 
 def read(file: str, content: bytes) -> Document:
     """Read one file; an empty one is an empty mapping. Raises RulesInvalid with every problem found."""
+    if len(content) > MAX_SIZE:
+        raise RulesInvalid([Problem(file, 1, 1, f"larger than {MAX_SIZE // 2**20} MiB: split the file")])
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         raise RulesInvalid([Problem(file, line, column, "not UTF-8: save the file as UTF-8")]) from None
-    lines = (*re.split(r"\r\n|\r|\n", text), "")  # a node that is not written may stand behind the last line
-    try:
-        refused = list(refused_tokens(file, text))
-        if refused:
-            raise RulesInvalid(refused)
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        raise RulesInvalid([syntax_problem(file, lines, error)]) from None
-    except yaml.YAMLError:
-        raise RulesInvalid([Problem(file, 1, 1, "not YAML: the file has control characters")]) from None
+    lines = (*re.split(r"\r\n|\r|\n", text), "")  # a part that is not written may stand behind the last line
     reader = Reader(file, lines)
-    data = {} if root is None else reader.value((), root, None)
+    for trap in traps.preamble(text, lines):
+        reader.note(trap)
+    if not reader.problems:
+        reader.read(text)
     if reader.problems:
         raise RulesInvalid(reader.problems)
-    return Document(file, data, reader.spots, lines)
+    return Document(file, reader.data, reader.spots, lines)
 
 
-def refused_tokens(file: str, text: str) -> Iterator[Problem]:
-    """What rules do not have, before a tree is made of it. Depth must be known by then: the C code recurses."""
-    depth = 0
-    for token in yaml.scan(text, Loader=yaml.CSafeLoader):
-        line, column = token.start_mark.line + 1, token.start_mark.column + 1
-        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-        if depth > MAX_DEPTH:
-            yield Problem(file, line, column, f"nested more than {MAX_DEPTH} deep")
-            return
-        if type(token) in REFUSED_TOKENS:
-            yield Problem(file, line, column, REFUSED_TOKENS[type(token)])
+@dataclass(slots=True)
+class Open:
+    """A list or mapping whose parts are being read. `key` is that of the value that comes next."""
 
-
-def syntax_problem(file: str, lines: tuple[str, ...], error: yaml.MarkedYAMLError) -> Problem:
-    said = str(error.problem or error.context or "not understood")
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line, mark.column) if mark else (0, 0)
-    last = len(lines) - 2
-    if line > last:
-        line, column = last, len(lines[last])
-    found = lines[line][column : column + 1]
-    if "cannot start any token" in said:
-        hint = "indent with spaces, not tabs" if found == "\t" else f"a value cannot start with {found}: {QUOTE}"
-    else:
-        hint = next((hint for part, hint in HINTS if part in said), said)
-    return Problem(file, line + 1, column + 1, f"not YAML: {hint}")
+    data: dict[str, Any] | list[Any]
+    path: Path
+    bracket: int | None  # the line of its [ or {
+    key: str | None = None
+    key_at: tuple[int, int] = (0, 0)
 
 
 class Reader:
-    """Nodes to data, with the place of each."""
+    """The parser's events to data, and to where each part stands; what they make counts where there is no problem."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
         self.file = file
         self.lines = lines
+        self.commented = {number for number, line in enumerate(lines) if "#" in line}
+        self.data: Any = {}
         self.spots: dict[Path, Spot] = {}
         self.problems: list[Problem] = []
+        self.around: list[Open] = []  # the innermost last
+        self.parts = 0
 
-    def value(self, path: Path, node: yaml.Node, key: yaml.Node | None) -> Any:
-        self.spots[path] = Spot(node, key)
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(path, node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value((*path, index), item, None) for index, item in enumerate(node.value)]
-        if isinstance(node, yaml.ScalarNode):
-            self.comment_after(node)
-        return node.value
+    def read(self, text: str) -> None:
+        event = None
+        try:
+            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+                self.take(event)
+        except yaml.MarkedYAMLError as error:
+            trap = traps.syntax(error, self.lines, event, self.around[-1].bracket if self.around else None)
+            if not any(problem.line >= trap.line for problem in self.problems):  # else that is why
+                self.note(trap)
+        except yaml.YAMLError:
+            self.note(Trap(0, 0, traps.CONTROL))
 
-    def mapping(self, path: Path, node: yaml.MappingNode) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                self.refuse(key, "a key is one word or quoted text, not a list or mapping")
-            elif key.value == "<<" and not key.style:
-                self.refuse(key, "merge keys (<<) are not taken: write the keys out, or use extends")
-            elif key.value in found:
-                first = self.spots[(*path, key.value)].key or node
-                self.refuse(key, f"the same key stands at line {first.start_mark.line + 1} already: remove one")
-            else:
-                found[key.value] = self.value((*path, key.value), value, key)
-        return found
+    def take(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            self.scalar(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self.begin(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self.around.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            self.refuse(event, traps.ALIAS)
+            self.place(event, "")
+        elif isinstance(event, yaml.DocumentStartEvent) and self.spots:
+            self.stop(event, traps.DOCUMENTS)
 
-    def comment_after(self, node: yaml.ScalarNode) -> None:
-        """` #5` behind a plain value is a comment to YAML, and was most likely meant as part of it."""
-        mark = node.end_mark
-        if not node.style and mark.line < len(self.lines):
-            found = re.match(r"[ \t]+#[^\s#]", self.lines[mark.line][mark.column :])
-            if found:
-                place = Problem(
-                    self.file,
-                    mark.line + 1,
-                    mark.column + found.end() - 1,
-                    f"YAML reads ' #' as the start of a comment: {QUOTE}, or a space behind the #",
-                )
-                self.problems.append(place)
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        self.admit(event)
+        if len(event.value) > MAX_TEXT:
+            self.refuse(event, f"longer than {MAX_TEXT} characters: no text here needs to be")
+        if not event.style:
+            self.note(traps.odd_start(event))
+            if end(event)[0] in self.commented:
+                self.note(traps.comment_behind(event, self.lines))
+        inner = self.around[-1] if self.around else None
+        if inner and inner.key is None and isinstance(inner.data, dict):
+            self.key(event, inner)
+        else:
+            self.place(event, event.value, event.style or "")
 
-    def refuse(self, node: yaml.Node, message: str) -> None:
-        self.problems.append(Problem(self.file, node.start_mark.line + 1, node.start_mark.column + 1, message))
+    def key(self, event: yaml.ScalarEvent, inner: Open) -> None:
+        key, at = event.value, start(event)
+        if key == "<<" and not event.style:
+            self.refuse(event, traps.MERGE)
+        elif len(key) > MAX_KEY:
+            self.refuse(event, f"longer than {MAX_KEY} characters: no key needs to be")
+        elif key in inner.data:
+            first = self.spots[(*inner.path, key)].key or at
+            self.refuse(event, f"the same key stands at line {first[0] + 1} already: remove one")
+        inner.key, inner.key_at = key, at
+
+    def begin(self, event: yaml.CollectionStartEvent) -> None:
+        self.admit(event)
+        if len(self.around) == MAX_DEPTH:
+            self.stop(event, f"nested more than {MAX_DEPTH} deep")
+        data: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        path = self.place(event, data)
+        self.around.append(Open(data, path, start(event)[0] if event.flow_style else None))
+
+    def admit(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        self.parts += 1
+        if self.parts > MAX_PARTS:
+            self.stop(event, f"more than {MAX_PARTS} keys and values: split the file")
+        if event.anchor is not None:
+            self.refuse(event, traps.ANCHOR)
+        elif event.tag is not None:
+            self.refuse(event, traps.TAG)
+
+    def place(self, event: yaml.NodeEvent, value: Any, style: str = "") -> Path:
+        """Put a value where it belongs. Gives its path."""
+        at = start(event)
+        if not self.around:
+            self.data = value
+            self.spots[()] = Spot(*at, style, None)
+            return ()
+        inner = self.around[-1]
+        if len(inner.data) == MAX_ENTRIES:
+            self.stop(event, f"more than {MAX_ENTRIES} entries in one list or mapping: split the file")
+        if isinstance(inner.data, dict):
+            return self.member(event, inner, inner.data, Spot(*at, style, inner.key_at), value)
+        path = (*inner.path, len(inner.data))
+        inner.data.append(value)
+        self.spots[path] = Spot(*at, style, None)
+        return path
+
+    def member(self, event: yaml.NodeEvent, inner: Open, data: dict[str, Any], spot: Spot, value: Any) -> Path:
+        if inner.key is None:
+            if not isinstance(event, yaml.AliasEvent):
+                self.refuse(event, traps.KEY_NOT_TEXT)
+            inner.key = ""
+            return (*inner.path, "")
+        if value == "" and not spot.style:
+            self.note(traps.tight_key(*inner.key_at, inner.key))
+        path = (*inner.path, inner.key)
+        data[inner.key] = value
+        self.spots.setdefault(path, spot)
+        inner.key = None
+        return path
+
+    def refuse(self, event: yaml.Event, message: str) -> None:
+        self.note(Trap(*start(event), message))
+
+    def stop(self, event: yaml.Event, message: str) -> NoReturn:
+        self.refuse(event, message)
+        raise RulesInvalid(self.problems)
+
+    def note(self, trap: Trap | None) -> None:
+        if trap is None:
+            return
+        self.problems.append(Problem(self.file, trap.line + 1, trap.column + 1, trap.message))
+        if len(self.problems) > MAX_PROBLEMS:
+            raise RulesInvalid(limited(self.problems))

@@ -11,18 +11,23 @@ from lockgate.policy.rules import Policy
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """`id` is the SHA-256 (hex) of the canonical content; `files` is that content, by path within the directory."""
+    """`id` is the SHA-256 (hex) of the canonical content; `files` is that content, by path within the directory.
+
+    `targets` has each target by its name, once for each of its origins.
+    """
 
     id: str
     files: Mapping[str, bytes] = field(repr=False)
     gateway: GatewayConfig
-    targets: Mapping[str, Target]
+    targets: Mapping[str, tuple[Target, ...]]
     credentials: Mapping[str, CredentialSpec]
     policy: Policy = field(repr=False)
     _origins: Mapping[tuple[str, str, int], Target] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        origins = {(target.scheme, target.host, target.port): target for target in self.targets.values()}
+        origins = {
+            (target.scheme, target.host, target.port): target for each in self.targets.values() for target in each
+        }
         object.__setattr__(self, "_origins", origins)
 
     def target_for(self, scheme: str, host: str, port: int) -> Target | None:

@@ -11,9 +11,10 @@ from lockgate.errors import Problem, RulesInvalid
 from lockgate.model import GatewayConfig
 from lockgate.policy import config, documents, schema
 from lockgate.policy.checked import Checked, check
-from lockgate.policy.compile import RoleFile, compile_policy
+from lockgate.policy.compile import compile_policy
 from lockgate.policy.documents import Document
 from lockgate.policy.generation import Generation
+from lockgate.policy.lineage import RoleFile
 from lockgate.policy.rules import GUARDRAILS
 
 REQUIRED = ("gateway.yaml", "targets.yaml")
@@ -74,7 +75,7 @@ def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
     names = credentials.names if credentials else frozenset()
     unreadable = "credentials.yaml" in files and credentials is None
     origins = config.targets(targets, credentials, None if unreadable else names, problems) if targets else {}
-    policy = compile_policy(roles, guardrails, targets, problems)
+    policy = compile_policy(roles, guardrails, targets, gateway.lists if gateway else None, problems)
     if problems or gateway is None:
         raise RulesInvalid(ordered(problems))
     return Generation(identify(files), dict(files), gateway, origins, specs, policy)

@@ -69,6 +69,23 @@ class Many:
 Part = Text | One | Many
 
 
+class Resource:
+    """A canonical path taken apart, once for all patterns it is held against."""
+
+    def __init__(self, path: str) -> None:
+        self.parts = path.split("/")[1:]
+
+    @cached_property
+    def folded(self) -> list[str]:
+        """The parts in the one form of all their spellings."""
+        return [fold(part) for part in self.parts]
+
+    @cached_property
+    def bare(self) -> list[str]:
+        """`folded` without the empty part behind a trailing slash."""
+        return self.folded[:-1] if self.folded[-1] == "" else self.folded
+
+
 @dataclass(frozen=True)
 class Pattern:
     """A parsed pattern; `names` are its captures."""
@@ -80,29 +97,27 @@ class Pattern:
     def names(self) -> frozenset[str]:
         return frozenset(part.name for part in self.parts if isinstance(part, One) and part.name)
 
-    def match(self, path: str) -> Mapping[str, str] | None:
+    def match(self, resource: Resource) -> Mapping[str, str] | None:
         """The captures, as the canonical path has them, where the pattern fits exactly; else None."""
-        parts = path.split("/")[1:]
-        return fit(self.parts, parts, parts)
+        return fit(self.parts, resource.parts, resource.parts)
 
-    def match_loosely(self, path: str) -> Mapping[str, str] | None:
+    def match_loosely(self, resource: Resource) -> Mapping[str, str] | None:
         """As `match`, but also in other letter case, with characters percent-encoded, with or without a trailing slash.
 
         For `deny` and `hold`: a target may take all these for one resource.
         """
-        parts = path.split("/")[1:]
-        folded = [fold(part) for part in parts]
-        found = fit(self._folded, folded, parts)
-        return fit(bare(self._folded), bare(folded), parts) if found is None else found
+        found = fit(self.folded, resource.folded, resource.parts)
+        return fit(self.bare, resource.bare, resource.parts) if found is None else found
 
     @cached_property
-    def _folded(self) -> tuple[Part, ...]:
+    def folded(self) -> tuple[Part, ...]:
+        """The parts as they are held against a resource's folded ones."""
         return tuple(part.folded() for part in self.parts)
 
-
-def bare[P](parts: Sequence[P]) -> Sequence[P]:
-    """`parts` without the empty one behind a trailing slash."""
-    return parts[:-1] if parts and parts[-1] in ("", Text(("",))) else parts
+    @cached_property
+    def bare(self) -> tuple[Part, ...]:
+        """`folded` without the empty part behind a trailing slash."""
+        return self.folded[:-1] if self.folded[-1] == Text(("",)) else self.folded
 
 
 def fold(part: str) -> str:
@@ -187,3 +202,49 @@ def fit(parts: Sequence[Part], given: Sequence[str], captured: Sequence[str]) ->
         else:
             return None
     return captures if all(isinstance(part, Many) for part in parts[at:]) else None
+
+
+def covers(outer: Pattern, inner: Pattern, *, loosely: bool) -> bool:
+    """Whether `outer` certainly matches loosely every path that `inner` matches, exactly or loosely too.
+
+    Sound, not complete: False where it is not certain.
+    """
+    folded, bare = encloses(outer.folded, inner.folded), encloses(outer.bare, inner.bare)
+    return folded and bare if loosely else folded or bare
+
+
+def encloses(outer: Sequence[Part], inner: Sequence[Part]) -> bool:
+    """Whether every run of parts that fits `inner` certainly fits `outer`, by stepping through both at once."""
+    reached = [True] + [False] * len(inner)  # whether the parts of `outer` so far take the first n of `inner`
+    for part in outer:
+        if isinstance(part, Many):
+            for at in range(len(inner)):
+                reached[at + 1] = reached[at + 1] or reached[at]
+        else:
+            reached = [
+                False,
+                *(before and includes(part, given) for before, given in zip(reached, inner, strict=False)),
+            ]
+    return reached[-1]
+
+
+def includes(outer: Part, inner: Part) -> bool:
+    """Whether whatever fits the one part `inner` certainly fits `outer`."""
+    if isinstance(inner, Many) or isinstance(outer, Many):
+        return False
+    if isinstance(outer, One):
+        return (
+            outer.empty
+            or (isinstance(inner, Text) and any(inner.pieces))
+            or (isinstance(inner, One) and not inner.empty)
+        )
+    if isinstance(inner, One):
+        return False
+    # A character that no pattern has stands for what a `*` within `inner` takes: `outer` must take it by a `*` too.
+    return outer.fits("\0".join(inner.pieces))
+
+
+def sample(pattern: Pattern) -> Resource:
+    """A path that fits `pattern` and that nothing fits but what has wildcards where it has them."""
+    parts = ["\0".join(part.pieces) if isinstance(part, Text) else "\0" for part in pattern.parts]
+    return Resource("/" + "/".join(parts))

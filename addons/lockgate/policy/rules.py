@@ -3,36 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from lockgate.model import Mask, Verdict
+from lockgate.model import Approval, Mask, Show, Verdict
 from lockgate.policy.conditions import Condition
-from lockgate.policy.patterns import Pattern
+from lockgate.policy.index import PathIndex
+from lockgate.policy.patterns import Pattern, Resource
 
 GUARDRAILS = "guardrails"  # stands where a role's name does, for rules that bind every role
 EVERY_VERB = "*"  # of a deny or hold without a resource: every verb of every protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """`VERB[|VERB] TARGET[|TARGET] [RESOURCE]`. Without a pattern it is about everything at its targets."""
+
+    text: str
+    verbs: tuple[str, ...]
+    targets: tuple[str, ...]
+    pattern: Pattern | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """One rule. `name` is `role/id`, `source` is `file:line` of where it stands."""
+    """One rule. `name` is `role/id`, `source` is `file:line` of where it stands.
+
+    It matches where `when` holds and `unless` does not, until `expires` (aware). `redactions` are JSONPaths over the
+    request's body, `query.NAME` and `headers.NAME`.
+    """
 
     name: str
     source: str
     verdict: Verdict
-    condition: Condition | None = None
+    lines: tuple[Line, ...] = ()
+    when: Condition | None = None
+    unless: Condition | None = None
+    expires: datetime | None = None
     reason: str | None = None
     masks: tuple[Mask, ...] = ()
+    shows: tuple[Show, ...] = ()
+    redactions: tuple[str, ...] = ()
+    approval: Approval | None = None
+
+    @property
+    def always(self) -> bool:
+        """Whether it matches whatever its lines fit, at any time."""
+        return self.when is None and self.unless is None and self.expires is None
+
+    @property
+    def reads_body(self) -> bool:
+        return any(condition is not None and condition.reads_body for condition in (self.when, self.unless))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A rule under one of its verbs and targets; without a pattern it is about everything there."""
+    """A rule by one of its lines."""
 
     rule: Rule
     pattern: Pattern | None
 
-    def match(self, resource: str) -> Mapping[str, str] | None:
+    def match(self, resource: Resource) -> Mapping[str, str] | None:
         """The captures where the entry is about `resource`; None where it is not.
 
         An allow fits exactly; a deny or hold fits also what a target may take for the same resource.
@@ -45,33 +76,69 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """All rules of a generation. `index` has each role's own and inherited rules by role, target and verb.
+class Alterations:
+    """What binds at a target whatever rule allowed the request."""
 
-    `masks` has what is masked at a target whatever rule allowed the request.
+    masks: tuple[Mask, ...] = ()
+    shows: tuple[Show, ...] = ()
+    redactions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All rules of a generation.
+
+    `lineages` has each role with every role it extends, itself first; `rules` are by the role whose file they stand in,
+    `index` by that role, the target and the verb. `alterations` are by target.
     """
 
-    roles: frozenset[str]
-    index: Mapping[tuple[str, str, str], tuple[Entry, ...]]
-    masks: Mapping[str, tuple[Mask, ...]]
+    lineages: Mapping[str, tuple[str, ...]]
+    rules: Mapping[str, tuple[Rule, ...]]
+    index: Mapping[tuple[str, str, str], PathIndex] = field(repr=False)
+    alterations: Mapping[str, Alterations]
+    _redactions: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found = {target: dict.fromkeys(each.redactions) for target, each in self.alterations.items()}
+        for rule in (rule for rules in self.rules.values() for rule in rules if rule.redactions):
+            for target in {target for line in rule.lines for target in line.targets}:
+                found.setdefault(target, {}).update(dict.fromkeys(rule.redactions))
+        object.__setattr__(self, "_redactions", {target: tuple(each) for target, each in found.items()})
 
     def knows(self, role: str) -> bool:
-        return role in self.roles
+        return role in self.lineages
 
     def known(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Those of `roles` that have rules here, each once, sorted: their order means nothing."""
-        return tuple(sorted(self.roles.intersection(roles)))
+        return tuple(sorted({role for role in roles if role in self.lineages}))
 
-    def entries(self, roles: Iterable[str], target: str, verb: str) -> Iterable[Entry]:
-        """Every entry that may bind someone with `roles`, guardrails included, each once."""
-        found = {}
-        for role in (GUARDRAILS, *self.known(roles)):
+    def owners(self, roles: Iterable[str]) -> dict[str, None]:
+        """Whose rules bind someone with `roles`: the guardrails', the roles' own and what those extend, each once."""
+        found = {GUARDRAILS: None}
+        for role in roles:
+            found.update(dict.fromkeys(self.lineages.get(role, ())))
+        return found
+
+    def matching(
+        self, roles: Iterable[str], target: str, verb: str, resource: str
+    ) -> list[tuple[Rule, Mapping[str, str]]]:
+        """Every rule that is about the action for someone with `roles`, by each line that is, with its captures."""
+        asked = Resource(resource)
+        found: dict[Entry, Mapping[str, str]] = {}
+        for owner in self.owners(roles):
             for key in (verb, EVERY_VERB):
-                for entry in self.index.get((role, target, key), ()):
-                    found[id(entry)] = entry  # a rule reached through two roles is one rule
-        return found.values()
+                paths = self.index.get((owner, target, key))
+                if paths is not None:
+                    for entry in paths.find(asked):
+                        captures = entry.match(asked)
+                        if captures is not None:
+                            found[entry] = captures
+        return [(entry.rule, captures) for entry, captures in found.items()]
 
-    def reads_body(self, roles: Iterable[str], target: str, verb: str) -> bool:
+    def reads_body(self, roles: Iterable[str], target: str, verb: str, resource: str) -> bool:
         """Whether deciding may read the body of such a request."""
-        entries = self.entries(roles, target, verb)
-        return any(entry.rule.condition is not None and entry.rule.condition.reads_body for entry in entries)
+        return any(rule.reads_body for rule, _ in self.matching(roles, target, verb, resource))
+
+    def redactions(self, target: str) -> tuple[str, ...]:
+        """Everything that any rule leaves out of the record of a request to `target`: for one that was refused."""
+        return self._redactions.get(target, ())

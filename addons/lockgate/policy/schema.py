@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import ErrorDetails
 
 from lockgate.model import MaskKind, SecretSource
+from lockgate.policy.traps import COLON, TIGHT_KEY
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIZE = re.compile(r"(\d{1,15}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
@@ -33,6 +36,9 @@ class Origin(NamedTuple):
     scheme: Literal["http", "https"]
     host: str
     port: int
+
+
+NamedList = tuple[str, ...] | tuple[int | Decimal, ...]
 
 
 class Strategy(NamedTuple):
@@ -72,6 +78,43 @@ def duration(value: Any) -> float:
     if not found:
         raise ValueError("a duration is a number with a unit: 30s, 15m, 1h, 90d")
     return float(int(found[1]) * DURATION_UNITS[found[2]])
+
+
+def count(value: Any) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text(value)):
+        raise ValueError("a whole number from 1 is needed here")
+    return int(value)
+
+
+def instant(value: Any) -> datetime:
+    """A day, which means its first moment, or an instant with its zone (RFC 3339), as UTC."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text(value), re.ASCII):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", value, re.ASCII):
+            return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a day or an instant is needed here: 2030-01-31 (0:00 UTC) or 2030-01-31T12:00:00Z")
+
+
+def named_list(value: Any) -> NamedList:
+    """A list of text, or one of numbers where it says so: `{numbers: [1, 2.5]}`."""
+    if isinstance(value, dict):
+        if set(value) != {"numbers"} or not isinstance(value["numbers"], list):
+            raise ValueError("a list of numbers is written {numbers: [1, 2.5]}, one of text [a, b]")
+        return tuple(number(each) for each in value["numbers"])
+    if not isinstance(value, list):
+        raise ValueError("a list is needed here: [a, b], or {numbers: [1, 2.5]}")
+    if not all(isinstance(each, str) for each in value):
+        raise ValueError("a list holds text, or numbers: not lists or mappings")
+    return tuple(value)
+
+
+def number(value: Any) -> int | Decimal:
+    if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value, re.ASCII):
+        raise ValueError("not a number: write it as in 12 or -0.5")
+    return Decimal(value) if "." in value else int(value)
 
 
 def listed(value: Any) -> Any:
@@ -145,7 +188,7 @@ def source(value: Any) -> SecretSource:
 
 
 def strategy(value: Any) -> Strategy:
-    if value in ("drop", "nullify", "redact"):
+    if value in ("drop", "nullify", "redact", "hash"):
         return Strategy(cast("MaskKind", value), None)
     if isinstance(value, dict) and len(value) == 1:
         ((kind, argument),) = value.items()
@@ -156,7 +199,8 @@ def strategy(value: Any) -> Strategy:
                 return Strategy(cast("MaskKind", kind), int(argument))
             raise ValueError(f"{kind} takes a number from 1, as in {{{kind}: 4}}")
     raise ValueError(
-        "a mask is one of redact, nullify, drop, {keep_first: 4}, {keep_last: 4}, {replace: text}, one for each path"
+        "a mask is one of redact, nullify, drop, hash, {keep_first: 4}, {keep_last: 4}, {replace: text},"
+        " one for each path"
     )
 
 
@@ -182,7 +226,11 @@ Duration = Annotated[float, BeforeValidator(duration)]
 Host = Annotated[str, BeforeValidator(host)]
 Source = Annotated[SecretSource, PlainValidator(source)]
 MaskMap = dict[str, Annotated[Strategy, PlainValidator(strategy)]]
+Count = Annotated[int, BeforeValidator(count)]
+Instant = Annotated[datetime, PlainValidator(instant)]
+Url = Annotated[Origin, PlainValidator(origin)]
 Lines = Annotated[list[Text], BeforeValidator(listed)]
+Names = Annotated[list[NameText], BeforeValidator(listed)]
 
 
 class Model(BaseModel):
@@ -192,27 +240,48 @@ class Model(BaseModel):
     echo: ClassVar[bool] = True
 
 
-class Rule(Model):
-    """One rule of a role."""
+class Matching(Model):
+    """What every kind of rule may say of when it counts and what its answer shows."""
 
     id: NameText
-    allow: Lines | None = None
     hold: Lines | None = None
     deny: Lines | None = None
     when: Text | None = None
+    unless: Text | None = None
+    types: dict[str, Text] = Field(default_factory=dict)
+    expires: Instant | None = None
     mask: MaskMap = Field(default_factory=dict)
+    show: Lines = Field(default_factory=list)
+    redact_request: Lines = Field(default_factory=list)
+    approvers: Names | None = None
+    quorum: Count | None = None
+    timeout: Duration | None = None
     reason: Text | None = None
 
     @property
     def verdicts(self) -> list[str]:
-        return [key for key in ("allow", "hold", "deny") if getattr(self, key) is not None]
+        return [key for key in ("allow", "hold", "deny") if getattr(self, key, None) is not None]
+
+    @model_validator(mode="after")
+    def fitting_keys(self) -> Self:
+        if self.deny is not None and (self.mask or self.show):
+            raise ValueError("a deny has no answer to mask: leave mask and show out")
+        if self.types and not (self.when or self.unless):
+            raise ValueError("types are those of what when and unless read: write one of them, or leave types out")
+        if self.hold is None and (self.approvers or self.quorum or self.timeout):
+            raise ValueError("approvers, quorum and timeout are a hold's: leave them out")
+        return self
+
+
+class Rule(Matching):
+    """One rule of a role."""
+
+    allow: Lines | None = None
 
     @model_validator(mode="after")
     def one_verdict(self) -> Self:
         if len(self.verdicts) != 1:
             raise ValueError("a rule has exactly one of allow, hold and deny")
-        if self.deny is not None and self.mask:
-            raise ValueError("a deny has no answer to mask: leave mask out")
         return self
 
 
@@ -220,32 +289,21 @@ class Role(Model):
     """`roles/NAME.yaml`."""
 
     role: NameText
-    extends: list[NameText] = Field(default_factory=list)
+    extends: Names = Field(default_factory=list)
     rules: list[Any]
 
 
-class Guardrail(Model):
-    """One rule that binds every role: a deny, a hold, or masks for every answer of every target."""
-
-    id: NameText
-    hold: Lines | None = None
-    deny: Lines | None = None
-    when: Text | None = None
-    mask: MaskMap = Field(default_factory=dict)
-    reason: Text | None = None
-
-    @property
-    def verdicts(self) -> list[str]:
-        return [key for key in ("hold", "deny") if getattr(self, key) is not None]
+class Guardrail(Matching):
+    """One rule that binds every role: a deny, a hold, or what every answer and record of every target leaves out."""
 
     @model_validator(mode="after")
     def one_purpose(self) -> Self:
-        if len(self.verdicts) > 1 or not (self.verdicts or self.mask):
-            raise ValueError("a guardrail has exactly one of hold and deny, or a mask alone; it never allows")
-        if self.deny is not None and self.mask:
-            raise ValueError("a deny has no answer to mask: leave mask out")
-        if not self.verdicts and (self.when or self.reason):
-            raise ValueError("a mask alone binds every answer: leave when and reason out")
+        if len(self.verdicts) > 1 or not (self.verdicts or self.mask or self.show or self.redact_request):
+            raise ValueError(
+                "a guardrail has exactly one of hold and deny, or only mask, show and redact_request; it never allows"
+            )
+        if not self.verdicts and (self.when or self.unless or self.expires or self.reason):
+            raise ValueError("masks alone bind every answer: leave when, unless, expires and reason out")
         return self
 
 
@@ -263,13 +321,26 @@ class Limits(Model):
 class Target(Model):
     """One entry of `targets.yaml`."""
 
-    url: Annotated[Origin, PlainValidator(origin)]
+    url: Url | None = None
+    urls: Annotated[list[Url], Field(min_length=1)] | None = None
     credential: NameText | None = None
     limits: Limits = Field(default_factory=Limits)
     private: Flag = False
     connect: Annotated[tuple[str, int], PlainValidator(address)] | None = None
     cookies: Literal["pass"] | None = None
     mask: MaskMap = Field(default_factory=dict)
+    show: Lines = Field(default_factory=list)
+    redact_request: Lines = Field(default_factory=list)
+
+    @property
+    def origins(self) -> list[Origin]:
+        return self.urls or ([self.url] if self.url else [])
+
+    @model_validator(mode="after")
+    def one_address(self) -> Self:
+        if (self.url is None) == (self.urls is None):
+            raise ValueError("a target has exactly one of url and urls")
+        return self
 
 
 class Targets(Model):
@@ -362,10 +433,12 @@ class Gateway(Model):
     """`gateway.yaml`."""
 
     issuers: list[Any]
+    lists: dict[str, Annotated[NamedList, PlainValidator(named_list)]] = Field(default_factory=dict)
     recordings: Recordings = Field(default_factory=Recordings)
     state: Text = ".lockgate"
 
 
+MAX_ECHO = 40  # characters of a key that a message repeats
 EXPECTED = {
     "model_type": "a mapping is needed here: lines of key: value",
     "dict_type": "a mapping is needed here: lines of key: value",
@@ -383,14 +456,21 @@ def explain(error: ErrorDetails, model: type[Model]) -> str:
         return f"the key {loc[-1]} is missing"
     if kind == "extra_forbidden":
         owner = owner_of(model, loc[:-1])
-        known = list(owner.model_fields)
-        wrong = str(loc[-1])
-        near = get_close_matches(wrong, known, 1) if owner.echo else []
-        start = f"unknown key {wrong}" if owner.echo else "unknown key"
-        return f"{start}: did you mean {near[0]}?" if near else f"{start}: known here: {', '.join(known)}"
+        return unknown_key(str(loc[-1]), list(owner.model_fields), owner.echo)
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
+    if kind == "model_type" and isinstance(error["input"], str) and TIGHT_KEY.match(error["input"]):
+        return COLON
     return EXPECTED.get(kind, f"not valid here ({kind})")
+
+
+def unknown_key(wrong: str, known: list[str], echo: bool) -> str:
+    if wrong.startswith("$") and "mask" in known:
+        return "a path belongs to mask: indent it more than mask"
+    short = wrong if len(wrong) <= MAX_ECHO else f"{wrong[:MAX_ECHO]}..."
+    near = get_close_matches(short, known, 1) if echo else []
+    start = f"unknown key {short}" if echo else "unknown key"
+    return f"{start}: did you mean {near[0]}?" if near else f"{start}: known here: {', '.join(known)}"
 
 
 def owner_of(model: type[Model], loc: tuple[str | int, ...]) -> type[Model]:

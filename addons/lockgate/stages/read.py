@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from dataclasses import replace
 
 from mitmproxy import http
 
@@ -55,13 +56,15 @@ class Read:
         request.raw_content = body
         if hide_token(request, found.presented):
             raise Refused(TOKEN_INSIDE)
-        reads_body = found.generation.policy.reads_body(found.principal.roles, target.name, request.method)
-        document = await _document(request, body) if reads_body else {}
         headers = [(name.lower(), value) for name, value in request.headers.items(multi=True)]
         try:
-            found.actions, found.facts, path = read(request.method, target, request.path, headers, document)
+            actions, facts, path = read(request.method, target, request.path, headers)
         except RequestUnreadable as unreadable:
             raise _unreadable(unreadable.reason) from None
+        policy, roles = found.generation.policy, found.principal.roles
+        if any(policy.reads_body(roles, action.target, action.verb, action.resource) for action in actions):
+            facts = replace(facts, body=await _document(request, body))
+        found.actions, found.facts = actions, facts
         for name in (*LENGTH_AND_CODING, "expect"):
             request.headers.pop(name, None)
         if body or request.method in ("POST", "PUT", "PATCH"):

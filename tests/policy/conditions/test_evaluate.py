@@ -16,7 +16,8 @@ from lockgate.errors import Unevaluable
 from lockgate.model import HttpFacts, Principal, Unreadable
 from lockgate.policy.authorize import environment
 from lockgate.policy.conditions import compile_condition
-from lockgate.policy.conditions.evaluate import MAX_STEPS
+from lockgate.policy.conditions.evaluate import MAX_STEPS, compiled
+from lockgate.policy.conditions.syntax import parse
 
 NOW = datetime(2030, 6, 15, 14, 30, tzinfo=UTC)
 PRINCIPAL = Principal(
@@ -81,12 +82,12 @@ def holds(text: str, body: Any = BODY) -> bool:
         pytest.param("has(request.query.tag) && !has(request.query.other)", True, id="has-needs-no-value"),
         pytest.param("'x-twice' in request.headers", True, id="in-needs-no-value"),
         pytest.param("request.headers['content-type'].startsWith('application/')", True, id="header"),
-        pytest.param("body.list.all(x, x > 0) && body.list.exists(x, x == 3)", True, id="all-and-exists"),
-        pytest.param("body.list.exists_one(x, x > 2)", True, id="exists-one"),
-        pytest.param("body.list.filter(x, x > 1).map(x, x * 2) == [4, 6]", True, id="filter-and-map"),
-        pytest.param("body.nested.exists(name, name == 'a')", True, id="names-of-an-object"),
-        pytest.param("body.empty.all(x, x.nothing)", True, id="all-of-nothing"),
-        pytest.param("body.items.exists(i, i.ok)", True, id="stops-at-the-first"),
+        pytest.param("size(body.list) <= 9 && body.list.all(x, x > 0) && body.list.exists(x, x == 3)", True, id="all-and-exists"),
+        pytest.param("size(body.list) <= 9 && body.list.exists_one(x, x > 2)", True, id="exists-one"),
+        pytest.param("size(body.list) < 9 && body.list.filter(x, x > 1).map(x, x * 2) == [4, 6]", True, id="filter-and-map"),
+        pytest.param("size(body.nested) < 9 && body.nested.exists(name, name == 'a')", True, id="names-of-an-object"),
+        pytest.param("size(body.empty) < 9 && body.empty.all(x, x.nothing)", True, id="all-of-nothing"),
+        pytest.param("size(body.items) < 9 && body.items.exists(i, i.ok)", True, id="stops-at-the-first"),
         pytest.param("body.nested == {'a': {'b': 1.0}}", True, id="deep-equality"),
         pytest.param("body.nested == {'a': {'c': 1}}", False, id="other-names"),
         pytest.param("body.list == [1, 2]", False, id="other-length"),
@@ -157,7 +158,7 @@ def test_certain(text: str, expected: bool) -> None:
         ),
         pytest.param(
             "body.list < body.list",
-            "body.list and body.list cannot be compared: one is of type list, the other of type list",
+            "body.list is of type list, not bool or int or double or string",
             id="lists-have-no-order",
         ),
         pytest.param("body.amount in ['500']", "body.amount and this part cannot be compared", id="in-list-of-text"),
@@ -176,7 +177,7 @@ def test_certain(text: str, expected: bool) -> None:
         ),
         pytest.param("'a' in body.currency", "body.currency is of type string, not list or map", id="in-text"),
         pytest.param(
-            "body.mixed == body.list.filter(x, x < 3)",
+            "size(body.list) < 9 && body.mixed == body.list.filter(x, x < 3)",
             "cannot be compared: one is of type string, the other of type int",
             id="element-mismatch",
         ),
@@ -199,13 +200,13 @@ def test_certain(text: str, expected: bool) -> None:
         pytest.param("body.amount", "the condition is neither true nor false", id="no-truth"),
         pytest.param("body.nothing", "the condition is neither true nor false", id="null"),
         pytest.param("body.x ? true : true", "body.x is missing", id="test"),
-        pytest.param("body.items.all(i, i.ok)", "i.ok is missing", id="all"),
-        pytest.param("body.items.exists(i, i.ok == false)", "i.ok is missing", id="exists"),
-        pytest.param("body.items.exists_one(i, i.ok)", "i.ok is missing", id="exists-one"),
-        pytest.param("size(body.items.filter(i, i.ok)) == 1", "i.ok is missing", id="filter"),
-        pytest.param("body.items.map(i, i.ok) == [true]", "i.ok is missing", id="map"),
-        pytest.param("body.items.all(i, i.id)", "what all() asks of i is neither true nor false", id="asked-of-each"),
-        pytest.param("body.amount.all(i, true)", "body.amount is of type int, not list or map", id="macro-on-number"),
+        pytest.param("size(body.items) < 9 && body.items.all(i, i.ok)", "i.ok is missing", id="all"),
+        pytest.param("size(body.items) < 9 && body.items.exists(i, i.ok == false)", "i.ok is missing", id="exists"),
+        pytest.param("size(body.items) < 9 && body.items.exists_one(i, i.ok)", "i.ok is missing", id="exists-one"),
+        pytest.param("size(body.items) < 9 && size(body.items.filter(i, i.ok)) == 1", "i.ok is missing", id="filter"),
+        pytest.param("size(body.items) < 9 && body.items.map(i, i.ok) == [true]", "i.ok is missing", id="map"),
+        pytest.param("size(body.items) < 9 && body.items.all(i, i.id)", "what all() asks of i is neither true nor false", id="asked-of-each"),
+        pytest.param("size(body.amount) < 9 && body.amount.all(i, true)", "body.amount is of type int, not list or map", id="macro-on-number"),
         pytest.param("body.amount + 1.5 > 1", "CEL has no int + double", id="mixed-sum"),
         pytest.param("body.amount + body.currency > 1", "CEL has no int + string", id="sum-with-text"),
         pytest.param("body.amount / 0 > 1", "0 is 0, and divides", id="division-by-zero"),
@@ -266,9 +267,9 @@ def test_no_body_is_an_empty_object() -> None:
         pytest.param("body.a.b == 1", {"a": {"b": 1, "B": 2}}, id="nested"),
         pytest.param("body.a.b == 1", {"a": {"b": 1}, "A": {"b": 2}}, id="on-the-way"),
         pytest.param("body.a[0].b == 1", {"a": [{"b": 1, "B": 2}]}, id="in-a-list"),
-        pytest.param("body.a.all(i, i.b == 1)", {"a": [{"b": 1, "B": 2}]}, id="of-each"),
-        pytest.param("body.a.exists(i, !has(i.b))", {"a": [{"B": 2}]}, id="has-of-each"),
-        pytest.param("body.a.filter(i, true)[0].b == 1", {"a": [{"b": 1, "B": 2}]}, id="of-a-result"),
+        pytest.param("size(body.a) < 9 && body.a.all(i, i.b == 1)", {"a": [{"b": 1, "B": 2}]}, id="of-each"),
+        pytest.param("size(body.a) < 9 && body.a.exists(i, !has(i.b))", {"a": [{"B": 2}]}, id="has-of-each"),
+        pytest.param("size(body.a) < 9 && body.a.filter(i, true)[0].b == 1", {"a": [{"b": 1, "B": 2}]}, id="of-a-result"),
         pytest.param("[body].all(i, i.b == 1)", {"b": 1, "B": 2}, id="of-a-list-written-out"),
         pytest.param("(true ? body : body).b == 1", {"b": 1, "B": 2}, id="of-a-conditional"),
         pytest.param("body != {'b': 1}", {"B": 1}, id="whole"),
@@ -352,7 +353,7 @@ def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) 
         pytest.param("request.query.scope == '1'", ["scope", "scopes", "my_scope", "Other", "other"], id="others"),
         pytest.param("request.query['filter[a]'] == '1'", ["filter[a]", "filter[b]"], id="members-of-one-object"),
         pytest.param("request.query_all['ids[]'] == ['1']", ["ids[]"], id="list"),
-        pytest.param("request.query.exists(name, name == 'Scope')", ["scope", "Scope"], id="names"),
+        pytest.param("size(request.query) < 9 && request.query.exists(name, name == 'Scope')", ["scope", "Scope"], id="names"),
     ],
 )
 def test_parameters_of_one_spelling(text: str, names: list[str]) -> None:
@@ -384,22 +385,22 @@ def test_numbers_as_the_body_has_them(document: bytes, text: str, expected: bool
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("body.long.all(x, x == 1)", id="long-list"),
+        pytest.param(f"body.some.all(x, {' + '.join(['x'] * 60)} == 0)", id="long-list"),
         pytest.param("2 in body.long", id="membership"),
         pytest.param("body.long == body.long", id="equality"),
         pytest.param("body.some.exists(x, x in body.some)", id="list-within-list"),
         pytest.param("body.some.exists(x, body.text.contains('b'))", id="text-within-list"),
         pytest.param("body.some.exists(x, body.text.matches('b'))", id="pattern-within-list"),
-        pytest.param("size(body.some.filter(x, body.text + body.text == body.text)) == 0", id="growing-text"),
+        pytest.param("body.some.filter(x, body.text + body.text == body.text) == []", id="growing-text"),
         pytest.param("body.some.exists(x, body.wide == body.wider)", id="wide-object-within-list"),
         pytest.param("body.wider.a == 1", id="members-of-a-very-wide-object"),
     ],
 )
 def test_what_would_run_long_is_cut_short(text: str) -> None:
-    body = {"long": [1] * MAX_STEPS, "some": [0] * 1000 + [1], "text": "a" * 100_000}
+    body = {"long": [1] * MAX_STEPS, "some": [0] * 999 + [1], "text": "a" * 100_000}
     body |= {"wide": dict.fromkeys(map(str, range(10_000)), 1), "wider": dict.fromkeys(map(str, range(16 * MAX_STEPS)))}
     with pytest.raises(Unevaluable, match="takes more than 100000 steps"):
-        holds(text.replace("x in body.some", "x + 5 in body.some"), body)
+        holds(f"size(body.some) <= 1000 && {text.replace('x in body.some', 'x + 5 in body.some')}", body)
 
 
 def test_deep_documents_are_no_crash() -> None:
@@ -454,11 +455,8 @@ ORACLE_FACTS = {"x": 1, "y": 2.5, "l": [1, 2, 3], "m": {"a": "a", "b": True}}
 
 @given(TEXTS)
 def test_cel_agrees_where_both_answer(text: str) -> None:
-    from lockgate.policy.conditions.evaluate import evaluate
-    from lockgate.policy.conditions.syntax import parse
-
     try:
-        ours = evaluate(parse(text), ORACLE_FACTS)
+        ours = compiled(parse(text), {}, {})(ORACLE_FACTS)
     except Unevaluable:
         return
     assert cel.evaluate(text, ORACLE_FACTS) is ours

@@ -2,32 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
-from lockgate.policy.conditions.check import check, http_facts, reads
-from lockgate.policy.conditions.evaluate import evaluate
-from lockgate.policy.conditions.syntax import ConditionInvalid, Node, parse
+from lockgate.policy.conditions.bounds import require_bounds
+from lockgate.policy.conditions.check import check, reads
+from lockgate.policy.conditions.declarations import parse_types, require_read
+from lockgate.policy.conditions.evaluate import compiled
+from lockgate.policy.conditions.fields import Fields
+from lockgate.policy.conditions.kinds import http_facts
+from lockgate.policy.conditions.syntax import ConditionInvalid, parse
 
-__all__ = ["Condition", "ConditionInvalid", "compile_condition"]
+__all__ = ["Condition", "ConditionInvalid", "compile_condition", "compile_conditions", "parse_types"]
+
+BOUND = frozenset({"principal", "request", "path", "body", "now"})
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """A checked condition; `reads_body` says whether it needs the body parsed."""
+    """A checked condition. `reads` are those of `principal`, `request`, `path`, `body`, `now` that it needs bound."""
 
     text: str
-    tree: Node
-    reads_body: bool
+    reads: frozenset[str]
+    program: Callable[[Mapping[str, Any]], bool] = field(repr=False)
+
+    @property
+    def reads_body(self) -> bool:
+        return "body" in self.reads
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it holds. Raises Unevaluable where there is no certain answer."""
-        return evaluate(self.tree, facts)
+        return self.program(facts)
 
 
-def compile_condition(text: str, captures: Iterable[str]) -> Condition:
-    """A condition on HTTP requests whose resource pattern has these captures. Raises ConditionInvalid."""
-    tree = parse(text)
-    check(tree, http_facts(captures))
-    return Condition(text, tree, reads(tree, "body"))
+Lists = Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]]
+
+
+def compile_condition(
+    text: str, captures: Iterable[str], lists: Lists = NONE, types: Mapping[str, str] = NONE
+) -> Condition:
+    """A condition on HTTP requests: `compile_conditions` for one that stands alone, as a `when`."""
+    return compile_all({"when": text}, captures, lists, types)["when"]
+
+
+def compile_conditions(
+    when: str | None,
+    unless: str | None,
+    captures: Iterable[str],
+    lists: Lists = NONE,
+    types: Mapping[str, str] = NONE,
+) -> tuple[Condition | None, Condition | None]:
+    """The conditions of one rule on HTTP requests, whose resource pattern has these captures.
+
+    `lists` are what conditions read as `lists.NAME`, `types` the declared types of open fields
+    (`{"body.amount": "number"}`). An open field has one type in both conditions. Raises ConditionInvalid, whose `path`
+    says which of the texts is meant: `("when",)`, `("unless",)` or `("types", key)`.
+    """
+    texts = {part: text for part, text in (("when", when), ("unless", unless)) if text is not None}
+    found = compile_all(texts, captures, lists, types)
+    return found.get("when"), found.get("unless")
+
+
+def compile_all(
+    texts: Mapping[str, str], captures: Iterable[str], lists: Lists, types: Mapping[str, str]
+) -> dict[str, Condition]:
+    trees = {}
+    for part, text in texts.items():
+        with placed(part):
+            trees[part] = parse(text)
+    facts, fields = http_facts(captures, lists), Fields(parse_types(types))
+    known = None
+    while known != fields.kinds:  # what one part says of a field may say more of another, in a part before
+        known = dict(fields.kinds)
+        for part, tree in trees.items():
+            with placed(part):
+                check(tree, facts, fields)
+    for part, tree in trees.items():
+        with placed(part):
+            require_bounds(tree)
+    require_read(types, trees.values())
+    checks = fields.checks(trees.values())
+    return {
+        part: Condition(texts[part], reads(tree) & BOUND, compiled(tree, lists, checks)) for part, tree in trees.items()
+    }
+
+
+@contextmanager
+def placed(part: str) -> Iterator[None]:
+    try:
+        yield
+    except ConditionInvalid as error:
+        error.path = (part,)
+        raise

@@ -5,13 +5,31 @@ Checks raise ConditionInvalid at the first thing that could never work or never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Mapping
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions import functions
+from lockgate.policy.conditions.describe import describe, suggestion
+from lockgate.policy.conditions.fields import Fields, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
+from lockgate.policy.conditions.kinds import (
+    ARITHMETIC,
+    BOOL,
+    DOUBLE,
+    INT,
+    JSON,
+    NULL,
+    NUMBERS,
+    STRING,
+    Facts,
+    Kind,
+    alike,
+    family,
+    list_of,
+    map_of,
+    of,
+    union,
+)
 from lockgate.policy.conditions.syntax import (
     Binary,
     Call,
@@ -27,126 +45,60 @@ from lockgate.policy.conditions.syntax import (
     Name,
     Node,
     Unary,
-    parts,
+    walk,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What is known of a value: a CEL type, or `dyn` where it shows at run time only.
-
-    `element` is the kind of a list's elements and a map's values. A `facts` kind has declared `members` and is no
-    value by itself.
-    """
-
-    name: str
-    element: Kind | None = None
-    members: Mapping[str, Kind] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return {"bool": "true or false", "string": "text", "int": "a number", "double": "a number"}.get(
-            self.name, f"a {self.name}"
-        )
-
-    @property
-    def family(self) -> str:
-        """What it can be compared within: whole and decimal numbers compare by value."""
-        return "number" if self.name in ("int", "double") else self.name
-
-
-DYN = Kind("dyn")
-BOOL = Kind("bool")
-STRING = Kind("string")
-TIMESTAMP = Kind("timestamp")
-NULL = Kind("null")
-
-
-def list_of(element: Kind) -> Kind:
-    return Kind("list", element)
-
-
-def map_of(element: Kind) -> Kind:
-    return Kind("map", element)
-
-
-def http_facts(captures: Iterable[str]) -> Kind:
-    """What conditions may read of an HTTP request whose pattern has these captures."""
-    principal = {"issuer": STRING, "subject": STRING, "roles": list_of(STRING), "claims": map_of(DYN)}
-    request = {
-        "method": STRING,
-        "host": STRING,
-        "path": STRING,
-        "query": map_of(STRING),
-        "query_all": map_of(list_of(STRING)),
-        "headers": map_of(STRING),
-    }
-    return Kind(
-        "facts",
-        members={
-            "principal": Kind("facts", members=principal),
-            "request": Kind("facts", members=request),
-            "path": Kind("facts", members=dict.fromkeys(captures, STRING)),
-            "body": DYN,
-            "now": TIMESTAMP,
-        },
-    )
-
+__all__ = ["check", "reads", "suggestion"]
 
 # Facts of protocols that this rule cannot be about.
 ELSEWHERE = frozenset({"graphql", "rpc", "tool", "sql", "ssh"})
 
+ORDERED = ("bool", "int", "double", "duration", "string", "timestamp")
 
-def check(tree: Node, facts: Kind) -> None:
-    """Raises ConditionInvalid unless `tree` can be evaluated over `facts` and is true or false."""
-    kind = Checker(facts).kind(tree)
-    if kind.name not in ("bool", "dyn"):
+
+def check(tree: Node, facts: Facts, fields: Fields) -> None:
+    """Narrows `fields` down to what `tree` takes them for.
+
+    Raises ConditionInvalid unless `tree` can be evaluated over `facts` and is true or false.
+    """
+    checker = Checker(facts, fields)
+    kind = checker.kind(tree)
+    if "bool" not in kind.types:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
+    checker.narrowed(tree, kind, BOOL.types, tree)
 
 
-def reads(tree: Node, root: str) -> bool:
-    """Whether `tree` reads the fact `root`. No variable can have its name."""
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Name) and node.name == root:
-            return True
-        pending += parts(node)
-    return False
-
-
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = get_close_matches(wrong, names, 1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known here: {', '.join(names)}" if names else "there are none here"
+def reads(tree: Node) -> frozenset[str]:
+    """The names that `tree` reads: of facts, for no variable can have the name of one, and of variables."""
+    return frozenset(node.name for node in walk(tree) if isinstance(node, Name))
 
 
 class Checker:
-    def __init__(self, facts: Kind) -> None:
+    def __init__(self, facts: Facts, fields: Fields) -> None:
         self.facts = facts
+        self.fields = fields
         self.variables: dict[str, Kind] = {}
 
     def kind(self, node: Node) -> Kind:
         """The kind of `node`, which must be a value."""
         found = self.any_kind(node)
-        if found.name == "facts":
+        if isinstance(found, Facts):
             names = ", ".join(sorted(found.members)) or "none here"
             raise ConditionInvalid(node.offset, f"{describe(node)} is no value: name one of its members ({names})")
         return found
 
-    def any_kind(self, node: Node) -> Kind:
+    def any_kind(self, node: Node) -> Kind | Facts:
         match node:
             case Literal():
                 return self.literal(node)
             case Name():
                 return self.name(node)
             case Member():
-                return self.member(node, node.operand, node.field)
+                return self.field(node, self.member(node, self.any_kind(node.operand)))
             case Has():
                 return self.has(node)
             case Index():
-                return self.index(node)
+                return self.field(node, self.index(node))
             case Call():
                 return self.call(node)
             case Comprehension():
@@ -161,16 +113,16 @@ class Checker:
     def composed(self, node: Node) -> Kind:
         match node:
             case Conditional():
-                self.expect(node.test, "bool")
+                self.expect(node.test, node, "bool")
                 return self.common([self.kind(node.then), self.kind(node.otherwise)], node, "the two outcomes")
             case ListOf():
                 return list_of(self.common([self.kind(item) for item in node.items], node, "the elements"))
             case MapOf():
                 for key, _ in node.entries:
-                    self.expect(key, "string")
+                    self.expect(key, node, "string")
                 for _, value in node.entries:
                     self.kind(value)
-                return map_of(DYN)
+                return map_of(None)
             case _:
                 raise ConditionInvalid(node.offset, "this cannot stand in a condition")
 
@@ -182,11 +134,9 @@ class Checker:
             return BOOL
         if isinstance(value, str):
             return STRING
-        if isinstance(value, int):
-            return Kind("int")
-        return Kind("double")
+        return INT if isinstance(value, int) else DOUBLE
 
-    def name(self, node: Name) -> Kind:
+    def name(self, node: Name) -> Kind | Facts:
         if node.name in self.variables:
             return self.variables[node.name]
         if node.name in self.facts.members:
@@ -198,47 +148,50 @@ class Checker:
         hint = suggestion(node.name, self.facts.members)
         raise ConditionInvalid(node.offset, f"unknown name {node.name}: {hint}; quote text")
 
-    def member(self, node: Node, operand: Node, name: str) -> Kind:
-        of = self.any_kind(operand)
-        if of.name == "facts":
-            if name in of.members:
-                return of.members[name]
-            what = "the resource captures no" if describe(operand) == "path" else f"{describe(operand)} has no"
-            raise ConditionInvalid(node.offset, f"{what} {name}: {suggestion(name, of.members)}")
-        if of.name == "map":
-            self.header(operand, name, node)
-            return of.element or DYN
-        if of.name == "dyn":
-            return DYN
-        raise ConditionInvalid(node.offset, f"{describe(operand)} is {of} and has no members")
+    def field(self, node: Node, found: Kind | Facts) -> Kind | Facts:
+        """What is known of an open field from the rest of the rule too."""
+        path = field_of(node)
+        return self.fields.kind(path) if path is not None else found
+
+    def member(self, node: Member | Has, of_what: Kind | Facts) -> Kind | Facts:
+        operand, name = node.operand, node.field
+        if isinstance(of_what, Facts):
+            if name in of_what.members:
+                return of_what.members[name]
+            what = NO_MEMBER.get(describe(operand), f"{describe(operand)} has no")
+            raise ConditionInvalid(node.offset, f"{what} {name}: {suggestion(name, of_what.members)}")
+        of_what = self.narrowed(operand, of_what, frozenset({"map"}), node)
+        if "map" not in of_what.types:
+            raise ConditionInvalid(node.offset, f"{describe(operand)} is {of_what} and has no members")
+        self.header(operand, name, node)
+        return of_what.element or JSON
 
     def header(self, operand: Node, name: str, node: Node) -> None:
         if describe(operand) == "request.headers" and name != name.lower():
             raise ConditionInvalid(node.offset, f"header names are in lower case here: write {name.lower()}")
 
     def has(self, node: Has) -> Kind:
-        if self.any_kind(node.operand).name == "facts":
-            self.member(node, node.operand, node.field)
+        of_what = self.any_kind(node.operand)
+        self.member(node, of_what)
+        if isinstance(of_what, Facts):
             raise ConditionInvalid(node.offset, f"{describe(node.operand)}.{node.field} is always there: drop has()")
-        self.member(node, node.operand, node.field)
         return BOOL
 
     def index(self, node: Index) -> Kind:
-        of = self.any_kind(node.operand)
+        of_what = self.any_kind(node.operand)
         key = self.kind(node.key)
-        if of.name == "facts":
+        if isinstance(of_what, Facts):
             raise ConditionInvalid(node.offset, f"name the member: {describe(node.operand)}.NAME")
-        if of.name == "list":
-            self.expect(node.key, "int", key)
-        elif of.name == "map":
-            self.expect(node.key, "string", key)
-            if isinstance(node.key, Literal) and isinstance(node.key.value, str):
-                self.header(node.operand, node.key.value, node.key)
-        elif of.name == "dyn":
-            self.expect(node.key, "int|string", key)
-        else:
-            raise ConditionInvalid(node.offset, f"{describe(node.operand)} is {of} and has no elements")
-        return of.element or DYN
+        keyed = frozenset(KEYS[name] for name in KEYS.keys() & key.types)
+        if keyed:
+            of_what = self.narrowed(node.operand, of_what, keyed, node)
+        held = [name for name, holder in KEYS.items() if holder in of_what.types]
+        if not held:
+            raise ConditionInvalid(node.offset, f"{describe(node.operand)} is {of_what} and has no elements")
+        self.expect(node.key, node, *held, kind=key)
+        if isinstance(node.key, Literal) and isinstance(node.key.value, str):
+            self.header(node.operand, node.key.value, node.key)
+        return of_what.element or JSON
 
     def call(self, node: Call) -> Kind:
         known = METHODS if node.method else FUNCTIONS
@@ -251,10 +204,10 @@ class Checker:
         if len(node.arguments) != len(function.takes):
             count = len(function.takes) - node.method
             raise ConditionInvalid(node.offset, f"{node.function} takes {count or 'no'} argument{'s' * (count != 1)}")
-        for argument, kinds in zip(node.arguments, function.takes, strict=True):
-            self.expect(argument, "|".join(kinds))
+        for argument, types in zip(node.arguments, function.takes, strict=True):
+            self.expect(argument, node, *types)
         self.constants(node)
-        return Kind(function.gives)
+        return of(function.gives)
 
     def constants(self, node: Call) -> None:
         """Texts with a syntax of their own are checked now; a regular expression must be one of them."""
@@ -276,31 +229,35 @@ class Checker:
                 raise ConditionInvalid(last.offset, str(error)) from None
 
     def comprehension(self, node: Comprehension) -> Kind:
-        of = self.kind(node.operand)
-        if of.name not in ("list", "map", "dyn"):
-            raise ConditionInvalid(node.offset, f"{node.macro} goes through a list; {describe(node.operand)} is {of}")
+        of_what = self.narrowed(node.operand, self.kind(node.operand), frozenset({"list", "map"}), node)
+        if not of_what.types & {"list", "map"}:
+            operand = describe(node.operand)
+            raise ConditionInvalid(node.offset, f"{node.macro} goes through a list; {operand} is {of_what}")
         if node.variable in self.facts.members or node.variable in self.variables:
             raise ConditionInvalid(node.offset, f"{node.variable} has a meaning already: use another name")
         if self.variables:
             raise ConditionInvalid(node.offset, "a comprehension within another is not taken: it could run for minutes")
-        self.variables[node.variable] = STRING if of.name == "map" else (of.element or DYN)
+        each = element(of_what)
+        self.variables[node.variable] = each
         try:
             if node.macro == "map":
                 return list_of(self.kind(node.body))
-            self.expect(node.body, "bool")
+            self.expect(node.body, node, "bool")
         finally:
             del self.variables[node.variable]
-        if node.macro == "filter":
-            return list_of(STRING if of.name == "map" else (of.element or DYN))
-        return BOOL
+        return list_of(each) if node.macro == "filter" else BOOL
 
     def unary(self, node: Unary) -> Kind:
-        return self.expect(node.operand, "bool" if node.operator == "!" else "int|double")
+        if node.operator == "!":
+            self.expect(node.operand, node, "bool")
+            return BOOL
+        kind = self.expect(node.operand, node, "int", "double")
+        return Kind(kind.types & NUMBERS)
 
     def binary(self, node: Binary) -> Kind:
         if node.operator in ("&&", "||"):
-            self.expect(node.left, "bool")
-            self.expect(node.right, "bool")
+            self.expect(node.left, node, "bool")
+            self.expect(node.right, node, "bool")
             return BOOL
         left, right = self.kind(node.left), self.kind(node.right)
         if node.operator in ("==", "!="):
@@ -310,104 +267,95 @@ class Checker:
             self.membership(node, left, right)
             return BOOL
         if node.operator in ("<", "<=", ">", ">="):
-            for operand, kind in ((node.left, left), (node.right, right)):
-                self.expect(operand, "bool|double|duration|int|string|timestamp", kind)
+            left = self.expect(node.left, node, *ORDERED, kind=left)
+            right = self.expect(node.right, node, *ORDERED, kind=right)
             self.comparable(node, left, right)
             return BOOL
         return self.arithmetic(node, left, right)
 
     def equality(self, node: Binary, left: Kind, right: Kind) -> None:
-        if NULL in (left, right):
-            other = right if left == NULL else left
-            if other.name not in ("dyn", "null"):
-                operand = node.right if left == NULL else node.left
-                raise ConditionInvalid(node.offset, f"{describe(operand)} is {other} and never null")
+        if NULL not in (left, right):
+            self.comparable(node, left, right)
             return
-        self.comparable(node, left, right)
+        operand, other = (node.right, right) if left == NULL else (node.left, left)
+        if "null" not in other.types and field_of(operand) is None:
+            raise ConditionInvalid(node.offset, f"{describe(operand)} is {other} and never null")
 
-    def comparable(self, node: Node, left: Kind, right: Kind) -> None:
+    def comparable(self, node: Binary, left: Kind, right: Kind) -> None:
+        left = self.narrowed(node.left, left, family(right.types), node)
+        right = self.narrowed(node.right, right, family(left.types), node)
         if not alike(left, right):
-            raise ConditionInvalid(node.offset, f"compares {left} with {right}, which are never alike")
+            hint = instant_hint(node.left, left, right) or instant_hint(node.right, right, left)
+            raise ConditionInvalid(node.offset, f"compares {left} with {right}, which are never alike{hint}")
 
     def membership(self, node: Binary, left: Kind, right: Kind) -> None:
-        if right.name == "map":
-            self.expect(node.left, "string", left)
+        holders = ("list", "map") if "string" in left.types else ("list",)
+        right = self.narrowed(node.right, right, frozenset(holders), node)
+        if right.types == {"map"}:
+            self.expect(node.left, node, "string", kind=left)
             written = node.left.value if isinstance(node.left, Literal) else None
             if isinstance(written, str):
                 self.header(node.right, written, node.left)
-        elif right.name == "list":
-            self.comparable(node, left, right.element or DYN)
-        elif right.name == "string":
+        elif right.types == {"list"}:
+            inner = right.element or JSON
+            left = self.narrowed(node.left, left, family(inner.types), node)
+            if not alike(left, inner):
+                raise ConditionInvalid(node.offset, f"compares {left} with {inner}, which are never alike")
+        elif right == STRING:
             raise ConditionInvalid(node.offset, "in looks into lists and objects: for text write text.contains(part)")
-        elif right.name != "dyn":
+        elif not right.types & {"list", "map"}:
             raise ConditionInvalid(node.offset, f"in looks into lists and objects, not into {right}")
 
     def arithmetic(self, node: Binary, left: Kind, right: Kind) -> Kind:
-        if "dyn" in (left.name, right.name):
-            return DYN
-        result = ARITHMETIC.get((node.operator, left.name, right.name))
-        if result is None:
-            mixed = {left.name, right.name} == {"int", "double"}
+        known = [types for types in ARITHMETIC if types[0] == node.operator]
+        left = self.narrowed(node.left, left, frozenset(one for _, one, other in known if other in right.types), node)
+        right = self.narrowed(node.right, right, frozenset(other for _, one, other in known if one in left.types), node)
+        results = {ARITHMETIC[types] for types in known if types[1] in left.types and types[2] in right.types}
+        if not results:
+            mixed = {left, right} == {INT, DOUBLE}
             hint = ": write whole numbers as decimals (1.0), or double(x)" if mixed else ""
             raise ConditionInvalid(node.offset, f"CEL has no {left.name} {node.operator} {right.name}{hint}")
-        return left if result == "list" else Kind(result)
+        return of(*results)
 
-    def expect(self, node: Node, names: str, kind: Kind | None = None) -> Kind:
-        """The kind of `node`, which must be one of `names` as far as it is known."""
-        kind = kind or self.kind(node)
-        if kind.name == "dyn" or kind.name in names.split("|"):
+    def narrowed(self, node: Node, kind: Kind, types: frozenset[str], use: Node) -> Kind:
+        """The kind of `node`, which `use` takes for one of `types`: of an open field, that is known from now on."""
+        path = field_of(node)
+        if path is None or not types & JSON.types:
             return kind
-        wanted = " or ".join(dict.fromkeys(str(Kind(name)) for name in names.split("|")))
-        raise ConditionInvalid(node.offset, f"{describe(node)} is {kind}; {wanted} is needed here")
+        return self.fields.narrow(path, types, use)
+
+    def expect(self, node: Node, use: Node, *types: str, kind: Kind | None = None) -> Kind:
+        """The kind of `node`, which `use` needs to be of one of these types, as far as it is known."""
+        wanted = frozenset(types)
+        kind = self.narrowed(node, kind or self.kind(node), wanted, use)
+        if kind == DOUBLE and "int" in wanted and "double" not in wanted:
+            raise ConditionInvalid(node.offset, f"{describe(node)} is a decimal; a whole number is needed here")
+        if not kind.types & wanted:
+            raise ConditionInvalid(node.offset, f"{describe(node)} is {kind}; {Kind(wanted)} is needed here")
+        return kind
 
     def common(self, kinds: list[Kind], node: Node, what: str) -> Kind:
-        known = [kind for kind in kinds if kind.name != "dyn"]
+        known = [kind for kind in kinds if kind != JSON]
         for kind in known[1:]:
             if not alike(known[0], kind):
                 raise ConditionInvalid(node.offset, f"{what} mix {known[0]} and {kind}")
-        return known[0] if known and all(kind == known[0] for kind in kinds) else DYN
+        return union(kinds)
 
 
-def alike(left: Kind, right: Kind) -> bool:
-    """Whether values of these kinds can be compared at all, as far as is known."""
-    if "dyn" in (left.name, right.name):
-        return True
-    if left.family != right.family:
-        return False
-    return left.element is None or right.element is None or alike(left.element, right.element)
+def element(kind: Kind) -> Kind:
+    """What a comprehension goes through: a list's elements, a map's names."""
+    if "map" not in kind.types:
+        return kind.element or JSON
+    return STRING if "list" not in kind.types else JSON
 
 
-ARITHMETIC: Mapping[tuple[str, str, str], str] = {
-    **{(operator, "int", "int"): "int" for operator in "+-*/%"},
-    **{(operator, "double", "double"): "double" for operator in "+-*/"},
-    ("+", "string", "string"): "string",
-    ("+", "list", "list"): "list",
-    ("+", "timestamp", "duration"): "timestamp",
-    ("+", "duration", "timestamp"): "timestamp",
-    ("+", "duration", "duration"): "duration",
-    ("-", "timestamp", "duration"): "timestamp",
-    ("-", "timestamp", "timestamp"): "duration",
-    ("-", "duration", "duration"): "duration",
-}
+def instant_hint(operand: Node, one: Kind, other: Kind) -> str:
+    """JSON has no instants and durations: text stands for them."""
+    if other.name in ("timestamp", "duration") and "string" in one.types and one != STRING:
+        return f": write {other.name}({describe(operand)})"
+    return ""
 
 
-def describe(node: Node) -> str:
-    """A part of a condition as its author wrote it, shortened."""
-    match node:
-        case Name():
-            return node.name
-        case Member():
-            return f"{describe(node.operand)}.{node.field}"
-        case Index():
-            key = describe(node.key)
-            return f"{describe(node.operand)}[{key}]"
-        case Literal() if isinstance(node.value, str):
-            return f'"{node.value}"'
-        case Literal():
-            return "null" if node.value is None else str(node.value).lower()
-        case Call() if node.method:
-            return f"{describe(node.arguments[0])}.{node.function}(...)"
-        case Call():
-            return f"{node.function}(...)"
-        case _:
-            return "this part"
+# What indexes what.
+KEYS: Mapping[str, str] = {"int": "list", "string": "map"}
+NO_MEMBER: Mapping[str, str] = {"path": "the resource captures no", "lists": "gateway.yaml has no list"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeGuard
 
@@ -22,19 +22,27 @@ MAX_DEPTH = 120  # of the tree: the evaluator recurses
 
 
 class ConditionInvalid(ValueError):
-    """Raised when a condition cannot be taken. `offset` counts characters from the start of its text."""
+    """Raised when a condition, or a type declared for one, cannot be taken.
 
-    def __init__(self, offset: int, message: str) -> None:
+    `offset` counts characters from the start of the text. `path` says which text of a rule it is: `("when",)`,
+    `("unless",)`, or `("types", key)` for a declared type; empty where it is not known.
+    """
+
+    def __init__(self, offset: int, message: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.offset = offset
         self.message = message
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of a condition; `offset` is where its operator or first character stands in the text."""
+    """A part of a condition; `offset` is where its operator or first character stands in the text.
 
-    offset: int
+    Parts that say the same in two places are equal.
+    """
+
+    offset: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,15 @@ def depth(tree: Node) -> int:
         deepest = max(deepest, level)
         pending += [(child, level + 1) for child in parts(node)]
     return deepest
+
+
+def walk(tree: Node) -> Iterator[Node]:
+    """`tree` and every node below it."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += parts(node)
 
 
 def parts(node: Node) -> Iterator[Node]:

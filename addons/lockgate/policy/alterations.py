@@ -1,0 +1,88 @@
+"""What answers and records leave out: `mask`, `show` and `redact_request`, checked for what could never apply. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from lockgate.errors import Problem
+from lockgate.masking import paths
+from lockgate.model import Mask, Show
+from lockgate.policy import schema
+from lockgate.policy.documents import Document, Path
+from lockgate.policy.rules import Alterations
+
+REQUEST_FIELD = re.compile(r"(query\.\S+|headers\.[a-z0-9!#$%&'*+.^`|~-]+)")
+REPLACING = frozenset({"drop", "nullify", "redact", "replace", "hash"})  # nothing of a value is left to mask further
+
+
+def alterations(
+    document: Document, path: Path, entry: schema.Matching | schema.Target, owner: str, problems: list[Problem]
+) -> Alterations:
+    """What the rule or target at `path` leaves out; `owner` is its name."""
+    masks = tuple(Mask(text, strategy.kind, strategy.argument, owner) for text, strategy in entry.mask.items())
+    steps = {
+        text: found
+        for text in entry.mask
+        if (found := parsed(document, (*path, "mask", text), text, problems)) is not None
+    }
+    for mask in masks:
+        if mask.path in steps and not steps[mask.path] and mask.kind == "drop":
+            message = "nothing is left of a document that is dropped whole: write nullify"
+            problems.append(document.problem((*path, "mask", mask.path), message))
+    shown = listed(document, (*path, "show"), entry.show, problems)
+    note_useless(document, path, masks, steps, shown, problems)
+    for index, text in enumerate(entry.redact_request):
+        where = item(document, (*path, "redact_request"), index)
+        if text.startswith("$"):
+            parsed(document, where, text, problems)
+        elif not REQUEST_FIELD.fullmatch(text):
+            message = "a field of the request is $.path of its body, query.NAME, or headers.NAME in lower case"
+            problems.append(document.problem(where, message))
+    shows = (Show(tuple(entry.show), owner),) if entry.show else ()
+    return Alterations(masks, shows, tuple(entry.redact_request))
+
+
+def note_useless(
+    document: Document,
+    path: Path,
+    masks: tuple[Mask, ...],
+    steps: dict[str, paths.Steps],
+    shown: dict[str, paths.Steps],
+    problems: list[Problem],
+) -> None:
+    """A mask of what another mask of the same rule has taken away, or its show never lets through, is noted."""
+    whole = {mask.path: steps[mask.path] for mask in masks if mask.kind in REPLACING and mask.path in steps}
+    for mask in masks:
+        if mask.path not in steps:
+            continue
+        own = steps[mask.path]
+        above = next((text for text, outer in whole.items() if outer != own and paths.covers(outer, own)), None)
+        if above is not None:
+            message = f"never applies: {above} takes it away already; leave one of the two out"
+            problems.append(document.problem((*path, "mask", mask.path), message, key=True))
+        elif shown and not any(paths.may_meet(outer, own) for outer in shown.values()):
+            message = "never applies: show keeps nothing that it is about; leave it out"
+            problems.append(document.problem((*path, "mask", mask.path), message, key=True))
+
+
+def listed(document: Document, path: Path, texts: list[str], problems: list[Problem]) -> dict[str, paths.Steps]:
+    found = {}
+    for index, text in enumerate(texts):
+        steps = parsed(document, item(document, path, index), text, problems)
+        if steps is not None:
+            found[text] = steps
+    return found
+
+
+def parsed(document: Document, path: Path, text: str, problems: list[Problem]) -> paths.Steps | None:
+    try:
+        return paths.parse(text)
+    except ValueError as error:
+        problems.append(document.problem(path, str(error), key=path[-1] == text))
+        return None
+
+
+def item(document: Document, path: Path, index: int) -> Path:
+    """Where the entry `index` of a list stands that may be written as one value."""
+    where = (*path, index)
+    return where if where in document.spots else path

@@ -1,0 +1,114 @@
+"""Loops of bounded length: what the agent can make long is gone through only behind a bound on its size. Pure.
+
+`size(X) <= 100 && X.all(...)`: where the loop is reached, the bound holds. What guards it is any part that has come out
+one way before: the left side of && (true) and of || (false), the test of a conditional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from lockgate.policy.conditions.describe import sketch
+from lockgate.policy.conditions.fields import constant_path
+from lockgate.policy.conditions.syntax import (
+    Binary,
+    Call,
+    Comprehension,
+    Conditional,
+    ConditionInvalid,
+    ListOf,
+    Literal,
+    MapOf,
+    Node,
+    Unary,
+    parts,
+)
+
+MAX_ELEMENTS = 1000
+
+Guards = frozenset[Hashable]
+NONE: Guards = frozenset()
+
+
+def require_bounds(node: Node, guards: Guards = NONE) -> None:
+    """Raises ConditionInvalid, saying what to write, for a loop in `node` that no bound stands before."""
+    match node:
+        case Binary(operator="&&" | "||", left=left, right=right):
+            require_bounds(left, guards)
+            require_bounds(right, guards | bounded_where(left, node.operator == "&&"))
+        case Conditional(test=test, then=then, otherwise=otherwise):
+            require_bounds(test, guards)
+            require_bounds(then, guards | bounded_where(test, True))
+            require_bounds(otherwise, guards | bounded_where(test, False))
+        case _:
+            if isinstance(node, Comprehension):
+                require_bound(node, guards)
+            for part in parts(node):
+                require_bounds(part, guards)
+
+
+def require_bound(node: Comprehension, guards: Guards) -> None:
+    long = unbounded(node.operand, guards)
+    if long is not None:
+        name, loop = sketch(long), sketch(node)
+        raise ConditionInvalid(
+            node.offset,
+            f"{node.macro} goes through {name}, which the agent can make long: write size({name}) <= 100 && {loop};"
+            f" or size({name}) > 100 || {loop} where a longer one must count as true, as in a deny"
+            f" ({MAX_ELEMENTS} at most)",
+        )
+
+
+def unbounded(node: Node, guards: Guards) -> Node | None:
+    """The part of what is gone through that may be of any length; None where none may."""
+    if key(node) in guards:
+        return None
+    match node:
+        case ListOf() | MapOf() | Comprehension():  # as long as they are written, or as what they go through
+            return None
+        case Conditional(then=one, otherwise=other) | Binary(operator="+", left=one, right=other):
+            return unbounded(one, guards) or unbounded(other, guards)
+        case _:
+            return None if is_short(node) else node
+
+
+def is_short(node: Node) -> bool:
+    """Whether it is the rules' own list, or the roles, which are the issuer's."""
+    path = constant_path(node)
+    return path is not None and (path == ("principal", "roles") or path[0] == "lists")
+
+
+def key(node: Node) -> Hashable:
+    """What is equal for `body.items` and `body["items"]`."""
+    return constant_path(node) or node
+
+
+def bounded_where(node: Node, outcome: bool) -> Guards:
+    """What is known to be short where `node` has come out as `outcome`."""
+    match node:
+        case Unary(operator="!"):
+            return bounded_where(node.operand, not outcome)
+        case Binary(operator="&&" | "||") if outcome is (node.operator == "&&"):
+            return bounded_where(node.left, outcome) | bounded_where(node.right, outcome)
+        case Binary():
+            return bounded_by(node, outcome)
+        case _:
+            return NONE
+
+
+def bounded_by(node: Binary, outcome: bool) -> Guards:
+    """What a comparison of a size with a number written out bounds."""
+    operator, sized, limit = node.operator, node.left, node.right
+    if isinstance(sized, Literal):
+        operator, sized, limit = FLIPPED.get(operator, operator), limit, sized
+    if not outcome:
+        operator = NEGATED.get(operator, "")
+    match sized, limit:
+        case Call(function="size", arguments=(operand,)), Literal(value=int(most)) if most <= MAX_ELEMENTS:
+            return frozenset({key(operand)}) if operator in ("<", "<=", "==") else NONE
+        case _:
+            return NONE
+
+
+FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+NEGATED = {">": "<=", ">=": "<", "!=": "=="}

@@ -1,0 +1,74 @@
+"""Names that a target may read in another spelling: what is read by such a name has no certain value. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+
+from lockgate.errors import Unevaluable
+
+
+class Once(Mapping[str, str]):
+    """Query parameters or headers by name, for those given once.
+
+    Reading one given more than once is ambiguous, and so is one that a target may read from another spelling.
+    """
+
+    def __init__(self, what: str, values: Mapping[str, tuple[str, ...]]) -> None:
+        self.what = what
+        self.values_by_name = values
+
+    @cached_property
+    def spellings(self) -> Counter[str]:
+        """How many names some targets read as this one."""
+        return Counter(spelling for name in self.values_by_name for spelling in spellings(name))
+
+    def require_one_spelling(self, name: str) -> None:
+        if self.spellings[folded(name)] > (name in self.values_by_name):
+            raise Unevaluable(f"the {self.what} {name} is given in another spelling")
+
+    def __getitem__(self, name: str) -> str:
+        self.require_one_spelling(name)
+        values = self.values_by_name[name]
+        if len(values) != 1:
+            raise Unevaluable(f"the {self.what} {name} is given {len(values)} times")
+        return values[0]
+
+    def __contains__(self, name: object) -> bool:
+        if isinstance(name, str):
+            self.require_one_spelling(name)
+        return name in self.values_by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+NUMBERED = re.compile(r"\[[0-9]*\]$")
+AS_UNDERSCORE = str.maketrans(". ", "__")
+
+
+def folded(name: str) -> str:
+    """What the laxest target takes a parameter's name for.
+
+    Letter case (ASP.NET), blanks around it, `.` and blanks within (PHP) and a last `[]` or `[3]` make no difference.
+    """
+    return NUMBERED.sub("", name.strip()).strip().casefold().translate(AS_UNDERSCORE)
+
+
+def spellings(name: str) -> set[str]:
+    """The names a parameter may be read by: its own, and that of the object it is a member of (`a` for `a[b]`)."""
+    return {folded(name), folded(name.partition("[")[0])}
+
+
+def by_letters(names: Collection[str]) -> Mapping[str, str | None]:
+    """The names by what they are in whatever letter case; None for several that differ in nothing else."""
+    found: dict[str, str | None] = dict(zip(map(str.casefold, names), names, strict=True))
+    if len(found) < len(names):
+        several = Counter(map(str.casefold, names))
+        found |= {folded: None for folded, times in several.items() if times > 1}
+    return found

@@ -1,0 +1,56 @@
+"""What values are of, and how they compare: strictly (law 2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+from lockgate.errors import Unevaluable
+from lockgate.policy.conditions.describe import describe
+from lockgate.policy.conditions.syntax import Binary, Node
+
+TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((bool,), "bool"),
+    ((str,), "string"),
+    ((int,), "int"),
+    ((float, Decimal), "double"),
+    ((type(None),), "null"),
+    ((list, tuple), "list"),
+    ((Mapping,), "map"),
+    ((datetime,), "timestamp"),
+    ((timedelta,), "duration"),
+)
+# The same by exact class, for speed.
+EXACT: Mapping[type, str] = {each: name for classes, name in TYPES for each in classes} | {dict: "map"}
+
+
+def type_of(value: Any, node: Node) -> str:
+    """The CEL type of a value, which `node` gives."""
+    name = EXACT.get(type(value))
+    if name is not None:
+        return name
+    for classes, name in TYPES:
+        if isinstance(value, classes):
+            return name
+    raise Unevaluable(f"{describe(node)} is of a type that conditions do not know")
+
+
+def exact(number: int | float | Decimal) -> int | Decimal:
+    """A number as it was written. Raises Unevaluable where a reader that uses doubles would see another one."""
+    if isinstance(number, float):
+        if not isfinite(number) or not getattr(number, "lossless", True):
+            raise Unevaluable("a number has more digits than a double holds, so readers disagree about it")
+        return Decimal(getattr(number, "text", None) or repr(number))
+    return number
+
+
+def mismatch(node: Binary, left: str, right: str) -> Unevaluable:
+    sides = " and ".join(describe(side) for side in (node.left, node.right))
+    return Unevaluable(f"{sides} cannot be compared: one is of type {left}, the other of type {right}")
+
+
+def wrong_type(node: Node, found: str, *wanted: str) -> Unevaluable:
+    return Unevaluable(f"{describe(node)} is of type {found}, not {' or '.join(wanted)}")

@@ -1,0 +1,116 @@
+"""Rules filed by the path they are about, so that finding those for a request costs the same however many there are.
+
+A tree of path parts, walked with every branch that may lead to a match at once. It only narrows: each entry found is
+then held against the path by its own pattern, which alone decides. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from lockgate.model import Verdict
+from lockgate.policy.patterns import Many, Part, Resource, Text
+
+if TYPE_CHECKING:
+    from lockgate.policy.rules import Entry
+
+
+class Node:
+    """What may follow the parts that led here.
+
+    `literal` is by the part; `partial` by what stands before the first and behind the last `*` of a part, and `lengths`
+    are the lengths of those two; `any` is for `*` and captures, `many` for `**`. `entries` are those that end here.
+    """
+
+    __slots__ = ("any", "entries", "lengths", "literal", "loops", "many", "partial")
+
+    def __init__(self, *, loops: bool = False) -> None:
+        self.literal: dict[str, Node] = {}
+        self.partial: dict[tuple[str, str], Node] = {}
+        self.lengths: tuple[tuple[int, int], ...] = ()
+        self.any: Node | None = None
+        self.many: Node | None = None
+        self.loops = loops
+        self.entries: list[Entry] = []
+
+    def add(self, parts: Sequence[Part], entry: Entry) -> None:
+        node = self
+        for part in parts:
+            node = node.child(part)
+        node.entries.append(entry)
+
+    def child(self, part: Part) -> Node:
+        """The node behind `part`, made at first use."""
+        if isinstance(part, Many):
+            self.many = self.many or Node(loops=True)
+            return self.many
+        if not isinstance(part, Text):
+            self.any = self.any or Node()
+            return self.any
+        if len(part.pieces) == 1:
+            return self.literal.setdefault(part.pieces[0], Node())
+        ends = (part.pieces[0], part.pieces[-1])
+        self.lengths = tuple({*self.lengths, (len(ends[0]), len(ends[1]))})
+        return self.partial.setdefault(ends, Node())
+
+    def following(self, part: str) -> Iterator[Node]:
+        """Every node that `part` leads to from here."""
+        if self.loops:
+            yield self
+        if (found := self.literal.get(part)) is not None:
+            yield found
+        if self.any is not None:
+            yield self.any
+        for before, behind in self.lengths:
+            if len(part) >= before + behind:
+                found = self.partial.get((part[:before], part[len(part) - behind :]))
+                if found is not None:
+                    yield found
+
+    def walk(self, parts: Sequence[str]) -> Iterator[Entry]:
+        """The entries that may be about the path of these parts."""
+        active = {self: None} if self.many is None else {self: None, self.many: None}
+        for part in parts:
+            reached: dict[Node, None] = {}
+            for node in active:
+                for found in node.following(part):
+                    reached[found] = None
+                    if found.many is not None:
+                        reached[found.many] = None
+            active = reached
+        for node in active:
+            yield from node.entries
+
+
+class PathIndex:
+    """The entries of one role for one verb at one target."""
+
+    __slots__ = ("everywhere", "exact", "loose")
+
+    def __init__(self) -> None:
+        self.exact: Node | None = None  # allows
+        self.loose: Node | None = None  # denies and holds, folded
+        self.everywhere: list[Entry] = []
+
+    def add(self, entry: Entry) -> None:
+        if entry.pattern is None:
+            self.everywhere.append(entry)
+        elif entry.rule.verdict is Verdict.ALLOW:
+            self.exact = self.exact or Node()
+            self.exact.add(entry.pattern.parts, entry)
+        else:
+            self.loose = self.loose or Node()
+            self.loose.add(entry.pattern.folded, entry)
+            if entry.pattern.bare != entry.pattern.folded:
+                self.loose.add(entry.pattern.bare, entry)
+
+    def find(self, resource: Resource) -> Iterator[Entry]:
+        """The entries that may be about `resource`; some may come twice."""
+        yield from self.everywhere
+        if self.exact is not None:
+            yield from self.exact.walk(resource.parts)
+        if self.loose is not None:
+            yield from self.loose.walk(resource.folded)
+            if resource.bare is not resource.folded:
+                yield from self.loose.walk(resource.bare)

@@ -1,0 +1,230 @@
+"""The rules' schema for editors: JSON Schema draft-07, generated from the models of `schema`. Pure.
+
+Draft-07 is what yaml-language-server (VS Code, Neovim, ...) and JetBrains' editors have all read for years; support of
+later drafts differs between them and their versions. One schema serves every kind of file: it goes by the key that
+only that kind has, in a chain of if and then, so that an error is always told of the kind that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+from lockgate.model import HTTP_METHODS
+from lockgate.policy import schema
+from lockgate.policy.conditions.declarations import TYPES
+from lockgate.policy.fragments import (
+    Fragment,
+    any_of,
+    choice,
+    exactly_one,
+    mapping,
+    one_or_list,
+    said_by,
+    scalar_or_mapping,
+    text,
+    whole_number,
+    without,
+    written,
+)
+
+DIALECT = "http://json-schema.org/draft-07/schema#"
+REFERENCE = "#/definitions/{model}"
+
+
+class File(NamedTuple):
+    """A kind of file: its model, the key that only it has, and the model of each entry below `entries`."""
+
+    key: str
+    model: type[schema.Model]
+    entries: str
+    entry: type[schema.Model]
+
+
+# A role has rules too, so it is asked for before the guardrails are.
+FILES = (
+    File("issuers", schema.Gateway, "issuers", schema.Issuer),
+    File("targets", schema.Targets, "targets", schema.Target),
+    File("credentials", schema.Credentials, "credentials", schema.Credential),
+    File("role", schema.Role, "rules", schema.Rule),
+    File("rules", schema.Guardrails, "rules", schema.Guardrail),
+)
+
+NAME = schema.NAME.pattern
+HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
+KEEP = whole_number("a number of characters is needed here, from 1", 4)
+MASKS = {
+    "redact": "[redacted]",
+    "nullify": "null",
+    "drop": "The member or item is gone.",
+    "hash": "[hash:...], keyed: equal values stay equal, and cannot be computed back.",
+}
+
+# The values that a reader of `schema` takes.
+VALUES: Mapping[Callable[[Any], Any], Fragment] = {
+    schema.text: text(),
+    schema.name: written(NAME, said_by(schema.name), types=["string", "number"]),
+    schema.flag: {"type": "boolean", "errorMessage": said_by(schema.flag)},
+    schema.size: written(schema.SIZE, said_by(schema.size), "1MiB"),
+    schema.duration: written(schema.DURATION, said_by(schema.duration), "15m"),
+    schema.count: whole_number(said_by(schema.count), 1),
+    schema.instant: written(
+        r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d))?", said_by(schema.instant), "2030-01-31"
+    ),
+    schema.host: written(HOST, said_by(schema.host), "api.crm.example"),
+    schema.origin: written(rf"https?://({HOST})(:\d{{1,5}})?", said_by(schema.origin), "https://api.crm.example"),
+    schema.address: written(rf"({HOST}):\d{{1,5}}", said_by(schema.address), "127.0.0.1:9443"),
+    schema.source: written(
+        r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", said_by(schema.source), "env:CRM_TOKEN", "file:/run/secrets/crm"
+    ),
+    schema.user: written(r"[^:]+", "a user name is needed here, without a colon (RFC 7617)"),
+    schema.algorithm: choice(schema.ALGORITHMS),
+    schema.header_name: written(schema.HEADER_NAME, said_by(schema.header_name), "X-Api-Key"),
+    schema.strategy: scalar_or_mapping(
+        choice(MASKS) | {"errorMessage": said_by(schema.strategy)},
+        {
+            "keep_first": KEEP | {"description": "[redacted] and as many first characters."},
+            "keep_last": KEEP | {"description": "[redacted] and as many last characters."},
+            "replace": {"type": ["string", "number"], "description": "The text that stands in its place."},
+        },
+    ),
+    schema.named_list: scalar_or_mapping(
+        {"type": "array", "items": {"type": ["string", "number"]}, "errorMessage": said_by(schema.named_list)},
+        {"numbers": {"type": "array", "items": {"type": "number"}, "description": "The items, as numbers."}},
+    ),
+}
+
+METHODS = "|".join(sorted(HTTP_METHODS))
+ACTION = rf"\s*(any|({METHODS})(\|({METHODS}))*)\s+{NAME}(\|{NAME})*"
+LINE_FORM = "a rule is VERB TARGET RESOURCE, as in GET|HEAD crm /v1/customers/{id}: methods in capitals, a path from /"
+FULL_LINE = written(rf"{ACTION}\s+/\S*\s*", LINE_FORM, "GET|HEAD crm /v1/customers/{id}", "any crm /v1/**")
+LINE = written(rf"{ACTION}(\s+/\S*)?\s*", LINE_FORM, "any crm /v1/**/export", "DELETE crm")
+PATH = written(r"\$([.[].*)?", "a path starts with $, as in $.name or $..name", "$.payment.card", "$..email")
+REQUEST_FIELD = written(
+    r"\$([.[].*)?|query\.\S+|headers\.[^A-Z\s]+",
+    "a field of the request is $.path of its body, query.NAME, or headers.NAME in lower case",
+    "$.card",
+    "query.token",
+    "headers.x-pin",
+)
+CONDITION = text('body.amount <= 500 && body.currency == "EUR"') | {"type": "string"}
+CONDITION_FIELD = written(r"(body|principal\.claims)[.[].*", "the path of a field is needed here, as body.amount")
+
+# Keys whose values have a language of their own, which `schema` leaves to where they are compiled.
+LANGUAGES: Mapping[str, Fragment] = {
+    "allow": one_or_list(FULL_LINE),
+    "hold": one_or_list(LINE),
+    "deny": one_or_list(LINE),
+    "when": CONDITION,
+    "unless": CONDITION,
+    "types": mapping(choice(list(TYPES)), keys=CONDITION_FIELD),
+    "mask": mapping(VALUES[schema.strategy], keys=PATH),
+    "show": one_or_list(PATH),
+    "redact_request": one_or_list(REQUEST_FIELD),
+}
+
+# Which keys go together: what the models' validators say, for editors.
+MATCHING: Sequence[Fragment] = (
+    {"if": {"required": ["deny"]}, "then": without(["mask", "show"], "a deny has no answer to mask: leave this out")},
+    {
+        "if": {"required": ["hold"]},
+        "else": without(["approvers", "quorum", "timeout"], "only a hold has this: leave it out"),
+    },
+    {"if": {"required": ["types"]}, "then": any_of(["when", "unless"], "types need the condition that reads them")},
+)
+TOGETHER: Mapping[type[schema.Model], Sequence[Fragment]] = {
+    schema.Rule: (exactly_one(["allow", "hold", "deny"]), *MATCHING),
+    schema.Guardrail: (
+        {
+            "if": any_of(["hold", "deny"], ""),
+            "then": exactly_one(["hold", "deny"]),
+            "else": {
+                **any_of(["mask", "show", "redact_request"], "a guardrail has hold or deny, or masks all answers"),
+                **without(["when", "unless", "expires", "reason"], "masks alone bind every answer: leave this out"),
+            },
+        },
+        *MATCHING,
+    ),
+    schema.Target: (exactly_one(["url", "urls"]),),
+    schema.Credential: (exactly_one(["bearer", "basic", "header", "query"]),),
+    schema.Issuer: (
+        {
+            "if": {"required": ["dev"], "properties": {"dev": {"const": True}}},
+            "then": without(
+                [key for key in schema.Issuer.model_fields if key != "dev"], "the development issuer takes nothing else"
+            ),
+            "else": {"required": ["issuer", "audience", "algorithms", "roles", "jwks_file"]},
+        },
+    ),
+}
+
+
+class Editors(GenerateJsonSchema):
+    """What pydantic generates, with text by what it is read as, and without what only Python has: None, defaults."""
+
+    schema_dialect = DIALECT
+
+    def function_before_schema(self, schema_: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
+        read = schema_["function"]["function"]
+        if read is schema.listed:
+            return one_or_list(self.generate_inner(schema_["schema"])["items"])
+        return dict(VALUES[read])
+
+    def function_plain_schema(self, schema_: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
+        return dict(VALUES[schema_["function"]["function"]])
+
+    def nullable_schema(self, schema_: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema_["schema"])
+
+    def default_schema(self, schema_: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema_["schema"])
+
+    def field_title_should_be_set(self, schema_: Any) -> bool:  # noqa: ARG002 (pydantic's signature)
+        return False
+
+
+def generate() -> Fragment:
+    """The whole schema."""
+    models = dict.fromkeys(model for file in FILES for model in (file.model, file.entry))
+    _, found = models_json_schema(
+        [(model, "validation") for model in models], ref_template=REFERENCE, schema_generator=Editors
+    )
+    # pydantic defines what plain validators return too, which nothing refers to.
+    definitions = {name: each for name, each in found["$defs"].items() if each["type"] == "object"}
+    for definition in definitions.values():
+        for key in definition["properties"].keys() & LANGUAGES.keys():
+            definition["properties"][key] |= LANGUAGES[key]
+    for model, fragments in TOGETHER.items():
+        definitions[model.__name__]["allOf"] = list(fragments)
+    for file in FILES:
+        entries = definitions[file.model.__name__]["properties"][file.entries]
+        entries["items" if entries["type"] == "array" else "additionalProperties"] = refer(file.entry)
+    return {
+        "$schema": DIALECT,
+        "$comment": "Generated: `lockgate schema > rules/schema.json` writes it anew.",
+        "title": "Lockgate rules",
+        **by_key(FILES),
+        "definitions": definitions,
+    }
+
+
+def by_key(files: Sequence[File]) -> Fragment:
+    """The first of the kinds whose key is there; where none is, a choice of their keys."""
+    if files:
+        file, *others = files
+        return {"if": {"required": [file.key]}, "then": refer(file.model), "else": by_key(others)}
+    keys = {file.key: {"$ref": f"{refer(file.model)['$ref']}/properties/{file.key}"} for file in FILES}
+    return {"type": "object", "properties": keys, "additionalProperties": False, "minProperties": 1}
+
+
+def refer(model: type[schema.Model]) -> Fragment:
+    return {"$ref": REFERENCE.format(model=model.__name__)}
+
+
+def written_out() -> str:
+    """The text of `schema.json`."""
+    return json.dumps(generate(), indent=2, ensure_ascii=False) + "\n"

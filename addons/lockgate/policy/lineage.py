@@ -1,0 +1,44 @@
+"""Which roles a role extends, near and far. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lockgate.errors import Problem
+from lockgate.policy import schema
+from lockgate.policy.checked import Checked
+from lockgate.policy.conditions.check import suggestion
+
+RoleFile = Checked[schema.Role, schema.Rule]
+
+
+def lineages(roles: Mapping[str, RoleFile | None], problems: list[Problem]) -> dict[str, tuple[str, ...]]:
+    """Each role with every role it extends, itself first. Unknown ones and circles are noted.
+
+    None stands for a role whose file cannot be read: it exists all the same.
+    """
+    parents: dict[str, list[str]] = {}
+    for name, checked in roles.items():
+        parents[name] = list(checked.model.extends) if checked and checked.model else []
+        for index, parent in enumerate(parents[name]):
+            if checked and parent not in roles:
+                message = f"unknown role {parent}: {suggestion(parent, roles)}"
+                problems.append(checked.document.problem(("extends", index), message))
+    found = {name: ancestors(name, parents) for name in roles}
+    for name, checked in roles.items():
+        for index, parent in enumerate(parents[name]):
+            if checked and name in found.get(parent, ()):
+                message = f"{name} extends itself through {parent}: leave one extends of the circle out"
+                problems.append(checked.document.problem(("extends", index), message))
+    return found
+
+
+def ancestors(name: str, parents: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """`name` and every role it extends, each once."""
+    found, pending = dict.fromkeys([name]), [name]
+    while pending:
+        for parent in parents.get(pending.pop(), ()):
+            if parent in parents and parent not in found:
+                found[parent] = None
+                pending.append(parent)
+    return tuple(found)

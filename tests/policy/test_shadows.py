@@ -1,0 +1,83 @@
+"""Lines that a deny covers whole: found where that is certain, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lockgate.errors import Problem
+from lockgate.policy.generation import Generation
+
+Problems = Callable[..., tuple[Problem, ...]]
+
+
+def files(*rules: str, guardrails: str = "", extends: str = "", reader: str = "") -> dict[str, str]:
+    found = {"roles/support.yaml": f"role: support\n{extends}rules:\n" + "".join(f"  - {{{rule}}}\n" for rule in rules)}
+    if guardrails:
+        found["guardrails.yaml"] = f"rules:\n  - {{{guardrails}}}\n"
+    if reader:
+        found["roles/reader.yaml"] = f"role: reader\nrules:\n  - {{{reader}}}\n"
+    return found
+
+
+ALLOW = "id: a, allow: GET crm /v1/customers/7"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(files(ALLOW, "id: d, deny: GET crm /v1/customers/7"), id="the-same"),
+        pytest.param(files(ALLOW, "id: d, deny: GET crm /V1/Customers/7/"), id="in-another-spelling"),
+        pytest.param(files(ALLOW, "id: d, deny: any crm"), id="everything"),
+        pytest.param(files(ALLOW, "id: d, deny: GET crm"), id="every-path"),
+        pytest.param(files(ALLOW, "id: d, deny: any crm /v1/**"), id="below"),
+        pytest.param(files(ALLOW, "id: d, deny: GET crm /v1/customers/*"), id="star"),
+        pytest.param(files("id: a, allow: GET crm /v1/r-*.csv", "id: d, deny: GET crm /v1/r*"), id="within-a-part"),
+        pytest.param(files("id: a, allow: 'GET crm /v1/{id}/x'", "id: d, deny: GET crm /**/x"), id="capture"),
+        pytest.param(files("id: a, allow: GET crm /v1/a/**", "id: d, deny: GET crm /v1/**"), id="two-stars"),
+        pytest.param(files("id: h, hold: GET crm /v1/a", "id: d, deny: GET crm /v1/*"), id="hold"),
+        pytest.param(files("id: h, hold: GET crm", "id: d, deny: GET crm"), id="hold-of-everything"),
+        pytest.param(
+            files("id: a, allow: GET|PUT crm /x", "id: d, deny: GET crm", "id: e, deny: PUT crm /x"), id="two-denies"
+        ),
+        pytest.param(files(f"{ALLOW}, when: request.host == 'a'", "id: d, deny: any crm"), id="conditional-allow"),
+        pytest.param(files(ALLOW, guardrails="id: g, deny: any crm"), id="guardrail"),
+        pytest.param(files(ALLOW, extends="extends: [reader]\n", reader="id: d, deny: GET crm"), id="inherited"),
+        pytest.param(
+            files("id: a, allow: ['GET wiki /x', 'GET crm /x']", "id: d, deny: GET crm /x"), id="one-line-of-two"
+        ),
+    ],
+)
+def test_shadowed(problems: Problems, changes: dict[str, str]) -> None:
+    (problem,) = problems(changes)
+    assert problem.file == "roles/support.yaml"
+    assert problem.message.startswith("never counts: denied whole by ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(files(ALLOW, "id: d, deny: POST crm"), id="another-verb"),
+        pytest.param(files(ALLOW, "id: d, deny: GET wiki"), id="another-target"),
+        pytest.param(files(ALLOW, "id: d, deny: GET crm /v1/customers/8"), id="another-path"),
+        pytest.param(files("id: a, allow: GET crm /v1", "id: d, deny: GET crm /v1/**"), id="not-the-parent"),
+        pytest.param(files("id: a, allow: GET crm /v1/*", "id: d, deny: GET crm /v1/7"), id="part-of-it"),
+        pytest.param(files("id: a, allow: GET crm /v1/**", "id: d, deny: GET crm /v1/*/**"), id="not-all-below"),
+        pytest.param(files("id: a, allow: GET crm /v1/r*", "id: d, deny: GET crm /v1/r-*"), id="wider-part"),
+        pytest.param(files("id: a, allow: GET|PUT crm /x", "id: d, deny: GET crm"), id="one-verb-of-two"),
+        pytest.param(files("id: a, allow: GET crm|wiki /x", "id: d, deny: GET crm"), id="one-target-of-two"),
+        pytest.param(files(ALLOW, "id: d, deny: any crm, when: request.host == 'a'"), id="conditional-deny"),
+        pytest.param(files(ALLOW, "id: d, deny: any crm, unless: request.host == 'a'"), id="deny-with-exception"),
+        pytest.param(files(ALLOW, "id: d, deny: any crm, expires: 2030-01-01"), id="deny-that-expires"),
+        pytest.param(files(ALLOW, "id: d, hold: any crm"), id="hold-over-allow"),
+        pytest.param(files("id: d, deny: GET crm /x", "id: e, deny: any crm"), id="deny-over-deny"),
+        pytest.param(files(ALLOW, reader="id: d, deny: GET crm"), id="deny-of-another-role"),
+        pytest.param(
+            files("id: d, deny: GET crm", extends="extends: [reader]\n", reader="id: a, allow: GET crm /x"),
+            id="parent-alone-may-count",
+        ),
+    ],
+)
+def test_not_shadowed(loaded: Callable[..., Generation], changes: dict[str, str]) -> None:
+    assert loaded(changes).policy.rules
