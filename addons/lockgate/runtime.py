@@ -1,46 +1,95 @@
-"""What the stages work with while the gateway runs: the current rules, the verifier of tokens, the recorder."""
+"""What the stages work with while the gateway runs: the rules in force, the verifier of tokens, the recorder."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lockgate import __version__
-from lockgate.errors import SetupError
+from lockgate.errors import RulesInvalid, SetupError
 from lockgate.identity.jwt import Verifier
+from lockgate.model import GatewayConfig
+from lockgate.policy import documents
+from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
-from lockgate.policy.load import load
+from lockgate.policy.load import assemble
 from lockgate.recordings.generations import keep
 from lockgate.recordings.recorder import Recorder
+from lockgate.state import key
+
+RECORDED_PROBLEMS = 100
 
 
-class Runtime:
-    """Made empty, so that the chain can be composed on import; `start` fills it before anything is served."""
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a request is identified, read and decided by: one object, so that nothing sees half of a change."""
 
     generation: Generation
     verifier: Verifier
+
+
+class Runtime:
+    """Made empty, so that the chain can be composed on import; `start` fills it before anything is served.
+
+    `current` is replaced as a whole, at any await. Identify takes it for a request; later stages use what the exchange
+    holds of it, never `current` itself.
+    """
+
+    rules: Path
+    current: InForce
     recorder: Recorder
+    hash_key: bytes
 
     def start(self, rules: Path, recordings: str = "", state: str = "") -> None:
         """Load the rules, make the state's directory, open and repair the recordings.
 
-        Raises:
-            RulesInvalid: the rules have errors.
-            SetupError: a directory cannot be used.
+        `recordings` and `state` go before what the rules say. Raises RulesInvalid, and SetupError for a directory that
+        cannot be used.
         """
-        self.generation = load(rules)
-        gateway = self.generation.gateway
-        state_dir = Path(state or gateway.state)
+        self.rules = Path(os.path.normpath(rules.absolute()))
+        self._overrides = (recordings, state)
+        generation = assemble(read_files(self.rules), self.rules)
+        self._recordings, self._state = self._places(generation.gateway)
         try:
-            state_dir.mkdir(parents=True, exist_ok=True)
-            state_dir.chmod(0o700)
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._state.chmod(0o700)
         except OSError as error:
-            raise SetupError(f"The state directory {state_dir} cannot be used: {error.strerror}.") from error
-        self.verifier = Verifier(gateway.issuers, state_dir)
-        directory = Path(recordings or gateway.recordings_dir)
-        self.recorder = Recorder(directory)
-        self.recorder.start({"version": __version__, "generation": self.generation.id})
-        keep(directory, self.generation.id, self.generation.files)
+            raise SetupError(f"The state directory {self._state} cannot be used: {error.strerror}.") from error
+        self.hash_key = key(self._state, "hash")
+        self.current = InForce(generation, Verifier(generation.gateway.issuers, self._state))
+        self.recorder = Recorder(self._recordings)
+        self.recorder.start({"version": __version__, "generation": generation.id})
+        keep(self._recordings, generation.id, generation.files)
+
+    def prepare(self, files: Mapping[str, bytes]) -> InForce:
+        """Rules that can be put in force, their text kept already. Blocks, for seconds where there are many.
+
+        Raises:
+            RulesInvalid: they have errors, or change what only a start can.
+            SetupError: their text cannot be kept beside the recordings.
+        """
+        generation = assemble(files, self.rules)
+        self._require_same_places(generation)
+        prepared = InForce(generation, Verifier(generation.gateway.issuers, self._state))
+        keep(self._recordings, generation.id, generation.files)
+        return prepared
+
+    def put_in_force(self, prepared: InForce) -> None:
+        """From now on every request that comes is decided by these rules. Raises RecordingUnavailable."""
+        self.recorder.event("reload", {"from": self.current.generation.id, "to": prepared.generation.id})
+        self.current = prepared
+
+    def note_refused(self, problems: Sequence[str]) -> None:
+        """Record that changed rules were not taken. Raises RecordingUnavailable."""
+        details = {
+            "generation": self.current.generation.id,
+            "count": len(problems),
+            "problems": list(problems[:RECORDED_PROBLEMS]),
+        }
+        self.recorder.event("reload-refused", details)
 
     def stop(self) -> None:
         """Write what is still to be written, and let go of the recordings.
@@ -54,3 +103,24 @@ class Runtime:
     def now(self) -> datetime:
         """The instant a decision is made at, UTC."""
         return datetime.now(UTC)
+
+    def _places(self, gateway: GatewayConfig) -> tuple[Path, Path]:
+        """The directories of the recordings and of the state."""
+        recordings, state = self._overrides
+        return Path(recordings or gateway.recordings_dir), Path(state or gateway.state)
+
+    def _require_same_places(self, generation: Generation) -> None:
+        """Both are open and locked: they stay where they are until the next start. Raises RulesInvalid."""
+        document = documents.read("gateway.yaml", generation.files["gateway.yaml"])
+        wanted = self._places(generation.gateway)
+        compared = zip((("recordings", "dir"), ("state",)), (self._recordings, self._state), wanted, strict=True)
+        problems = [
+            document.problem(
+                path,
+                f"{'.'.join(path)} cannot change while the gateway runs: put {held} back, or restart it to take {new}",
+            )
+            for path, held, new in compared
+            if new != held
+        ]
+        if problems:
+            raise RulesInvalid(problems)

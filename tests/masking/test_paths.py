@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonpath_ng.ext.parser import parse as oracle
 
-from lockgate.masking.paths import find, parse
+from lockgate.masking.paths import children, covers, find, may_meet, parse
 
 DOCUMENT: dict[str, Any] = {
     "a": {"b": 1, "c": [1, 2, {"b": 3}]},
@@ -91,6 +91,153 @@ STEP = st.sampled_from([".a", ".b", "..a", "..b", "[*]", ".*", "[0]", "[1]", "[-
 @given(st.lists(STEP, max_size=4).map(lambda steps: "$" + "".join(steps)), JSON)
 def test_agrees_with_jsonpath_ng(path: str, document: Any) -> None:
     assert selects_the_same(path, document)
+
+
+COVERED = [
+    ("$", "$"),
+    ("$", "$.a"),
+    ("$", "$..*"),
+    ("$.a", "$.a"),
+    ("$.a", "$.a.b"),
+    ("$.a", "$.a..b[0]"),
+    ("$.*", "$.a"),
+    ("$.*", "$[3]"),
+    ("$.*", "$..a"),
+    ("$..*", "$..a.b"),
+    ("$..a", "$.x.a"),
+    ("$..a", "$..a"),
+    ("$..a", "$..b.a"),
+    ("$..a", "$..a..b"),
+    ("$..a.b", "$.a.b.c"),
+    ("$..a..b", "$..a.x.b"),
+    ("$..a..b", "$.a.a.b"),
+    ("$..b", "$..a..b"),
+    ("$.x..b", "$.x.y.z.b"),
+    ("$['a','b']", "$.a"),
+    ("$['a','b']", "$['b','a'].c"),
+    ("$.l[*]", "$.l[0]"),
+    ("$.l[*]", "$.l[1:].x"),
+    ("$.l[:]", "$.l[-1]"),
+    ("$.l[0:]", "$.l[2]"),
+    ("$.l[0,1]", "$.l[1]"),
+    ("$.l[1:]", "$.l[1:].x"),
+    ("$..[0]", "$.l[0]"),
+    ("$.*.*", "$.a[*].b"),
+]
+NOT_COVERED = [
+    ("$.a", "$"),
+    ("$.a.b", "$.a"),
+    ("$.a", "$.b"),
+    ("$.a", "$.*"),
+    ("$.a", "$..a"),
+    ("$.*", "$"),
+    ("$.*.*", "$.a"),
+    ("$..a", "$..b"),
+    ("$..a", "$..*"),
+    ("$..a.b", "$..b"),
+    ("$..a..b", "$..b..a"),
+    ("$.a.b", "$.a..b"),
+    ("$['a','b']", "$['a','c']"),
+    ("$.a", "$['a','b']"),
+    ("$.l[0]", "$.l[*]"),
+    ("$.l[0]", "$.l[-1]"),
+    ("$.l[1:]", "$.l[0]"),
+    ("$.l[0]", "$.l.x"),
+    ("$.l[:]", "$.l.x"),
+    ("$.l.x", "$.l[*]"),
+    ("$.l[:]", "$.l.*"),
+    ("$.x..a", "$..a"),
+]
+
+
+@pytest.mark.parametrize(("outer", "inner"), COVERED)
+def test_covers(outer: str, inner: str) -> None:
+    assert covers(parse(outer), parse(inner))
+
+
+@pytest.mark.parametrize(("outer", "inner"), NOT_COVERED)
+def test_does_not_cover(outer: str, inner: str) -> None:
+    assert not covers(parse(outer), parse(inner))
+
+
+APART = [
+    ("$.a", "$.b"),
+    ("$.a", "$.b.a"),
+    ("$.a.b", "$.a.c"),
+    ("$.a.b", "$.a.c..b"),
+    ("$.a[*].b", "$.a[*].c"),
+    ("$.a[*].b", "$.a[0].c"),
+    ("$.a[0]", "$.a[1]"),
+    ("$.a[-1]", "$.a[-2].x"),
+    ("$['a','b']", "$['c','d']"),
+    ("$.a.b", "$.*.c"),
+    ("$.a[1:]", "$.a.b"),
+    ("$.a[*].b", "$.a.b.c"),
+]
+
+
+@pytest.mark.parametrize(("show", "mask"), APART)
+def test_a_mask_that_no_shown_value_meets(show: str, mask: str) -> None:
+    assert not may_meet(parse(show), parse(mask))
+    assert not may_meet(parse(mask), parse(show))
+
+
+MEETING = [
+    ("$", "$.a"),
+    ("$.a", "$"),
+    ("$.a", "$.a"),
+    ("$.a", "$.a.b"),
+    ("$.a.b", "$.a"),
+    ("$.a", "$..b"),
+    ("$..a", "$.b.c"),
+    ("$..a", "$..b"),
+    ("$.a.b", "$.a.*"),
+    ("$.a[0]", "$.a[-1]"),
+    ("$.a[0]", "$.a[1:]"),
+    ("$.a[0,1]", "$.a[1,2]"),
+    ("$.*", "$[0]"),
+    ("$['a','b']", "$['b','c']"),
+]
+
+
+@pytest.mark.parametrize(("show", "mask"), MEETING)
+def test_a_mask_that_a_shown_value_may_meet(show: str, mask: str) -> None:
+    assert may_meet(parse(show), parse(mask))
+
+
+def labelled(document: Any) -> Any:
+    """The same document, its values to be told from each other by their identity."""
+    if isinstance(document, dict):
+        return {name: labelled(value) for name, value in document.items()}
+    return [labelled(value) for value in document] if isinstance(document, list) else object()
+
+
+def within(values: list[Any]) -> set[int]:
+    """These values and all below them, by identity."""
+    found = set()
+    while values:
+        found |= {id(value) for value in values}
+        values = [child for value in values for _, child in children(value)]
+    return found
+
+
+ANY_PATH = st.lists(STEP, max_size=3).map(lambda steps: "$" + "".join(steps))
+
+
+@given(ANY_PATH, ANY_PATH, st.lists(JSON, min_size=5, max_size=5))
+def test_what_is_said_of_two_paths_holds_in_every_document(one: str, other: str, documents: list[Any]) -> None:
+    surely, maybe = covers(parse(one), parse(other)), may_meet(parse(one), parse(other))
+    for document in map(labelled, documents):
+        first, second = find(one, document), find(other, document)
+        assert not surely or within(second) <= within(first)
+        assert maybe or (within(first).isdisjoint(map(id, second)) and within(second).isdisjoint(map(id, first)))
+
+
+def test_long_paths_are_compared_in_time() -> None:
+    deep = parse("$" + "..a..b" * 12)
+    assert covers(deep, deep)
+    assert may_meet(deep, parse("$" + "..b" * 24))
+    assert not covers(parse("$" + "..a.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.b"), parse("$" + "..a" * 16 + "..c"))
 
 
 def test_values_come_in_the_order_of_the_document() -> None:

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from lockgate.masking.digests import digest
 from lockgate.masking.strategies import DROP, masked, strongest
 from lockgate.model import Mask
 
 
 def mask(kind: Any, argument: Any = None) -> Mask:
     return Mask("$.x", kind, argument, "role/rule")
+
+
+KEY = bytes(32)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +40,22 @@ def mask(kind: Any, argument: Any = None) -> Mask:
         pytest.param(mask("keep_last", 1), True, "[redacted]", id="keep-last-of-bool"),
         pytest.param(mask("keep_last", 0), "secret", "[redacted]", id="keep-nothing"),
         pytest.param(mask("keep_last"), "secret", "[redacted]", id="keep-without-number"),
+        pytest.param(mask("hash"), "secret", digest("secret", KEY), id="hash"),
+        pytest.param(mask("hash"), {"a": [1]}, digest({"a": [1]}, KEY), id="hash-object"),
+        pytest.param(mask("hash"), None, digest(None, KEY), id="hash-null"),
         pytest.param(mask("unknown"), "secret", "[redacted]", id="unknown-kind"),
     ],
 )
 def test_masked(given: Mask, value: Any, expected: Any) -> None:
-    assert masked(given, value) == expected
+    assert masked(given, value, KEY) == expected
 
 
-ORDER = [mask("drop"), mask("nullify"), mask("redact"), mask("replace", "x"), mask("keep_last", 4)]
+def test_without_a_key_nothing_is_hashed() -> None:
+    with pytest.raises(ValueError, match="key"):
+        masked(mask("hash"), "secret")
+
+
+ORDER = [mask("drop"), mask("nullify"), mask("redact"), mask("replace", "x"), mask("hash"), mask("keep_last", 4)]
 
 
 @pytest.mark.parametrize("index", range(len(ORDER)))

@@ -26,6 +26,10 @@ TARGETS = {"crm": "https://api.crm.example", "api.v2": "https://v2.example", "ap
 LISTS = {"vip": ["ann", "bo"], "fees": {"numbers": ["1", "2.5"]}}
 EVERYTHING = "any crm /**"
 
+# Of whoever asks here. What is true of everybody is an error in the rules.
+TRUE = 'principal.subject == "ann"'
+FALSE = 'principal.subject == "bo"'
+
 Rule = dict[str, Any]
 
 
@@ -139,7 +143,7 @@ def permitted(allow: str | list[str], **conditions: Any) -> Generation:
 )
 def test_another_spelling_does_not_get_past_a_deny(deny: str, target: str, expected: str) -> None:
     # A condition that is always true: a deny without one that covers the allow whole is an error in the rules.
-    assert outcome(forbidden(deny, when='principal.subject == "ann"'), target) == expected
+    assert outcome(forbidden(deny, when=TRUE), target) == expected
 
 
 @pytest.mark.parametrize(
@@ -453,11 +457,11 @@ def test_each_line_has_its_own_captures() -> None:
 @pytest.mark.parametrize(
     ("rule", "allowed", "denied"),
     [
-        pytest.param({"when": "true", "unless": "false"}, "allow", "deny", id="counts"),
-        pytest.param({"unless": "true"}, "deny", "allow", id="excepted"),
+        pytest.param({"when": TRUE, "unless": FALSE}, "allow", "deny", id="counts"),
+        pytest.param({"unless": TRUE}, "deny", "allow", id="excepted"),
         pytest.param({"unless": "body.x == 1"}, "deny", "deny", id="exception-has-no-answer"),
-        pytest.param({"when": "false", "unless": "body.x == 1"}, "deny", "allow", id="not-looked-at"),
-        pytest.param({"when": "body.x == 1", "unless": "true"}, "deny", "deny", id="no-answer-is-not-excepted"),
+        pytest.param({"when": FALSE, "unless": "body.x == 1"}, "deny", "allow", id="not-looked-at"),
+        pytest.param({"when": "body.x == 1", "unless": TRUE}, "deny", "deny", id="no-answer-is-not-excepted"),
         pytest.param({"expires": "2030-06-16"}, "allow", "deny", id="expires-tomorrow"),
         pytest.param({"expires": "2030-06-15"}, "deny", "allow", id="expired-at-midnight"),
         pytest.param({"expires": "2030-06-15T14:30:00Z"}, "deny", "allow", id="expires-now"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lockgate.errors import Problem
 from lockgate.policy import schema
 from lockgate.policy.checked import check
@@ -24,8 +26,8 @@ def test_right_entries_are_kept_beside_wrong_ones() -> None:
                 " or http://10.0.0.5:8080"
             ),
             (
-                "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect, cookies,"
-                " mask, show, redact_request"
+                "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect,"
+                " cookies, mask, show, redact_request"
             ),
         ],
         frozenset("abc"),
@@ -52,3 +54,37 @@ def test_a_file_of_the_wrong_kind_is_one_problem() -> None:
         ["targets.yaml:1:1: a mapping is needed here: lines of key: value"],
         frozenset(),
     )
+
+
+def test_a_colon_without_a_space_is_told() -> None:
+    assert checked("targets:\n  a: url:https://a.example\n  b: a host\n")[1] == [
+        "targets.yaml:2:6: a key ends with a colon and a space: put a space behind the colon",
+        "targets.yaml:3:6: a mapping is needed here: lines of key: value",
+    ]
+
+
+def test_a_path_beside_its_mask_is_told() -> None:
+    assert checked("targets:\n  a:\n    url: https://a.example\n    mask:\n    $.a: redact\n")[1] == [
+        "targets.yaml:4:10: a mapping is needed here: lines of key: value",
+        "targets.yaml:5:5: a path belongs to mask: indent it more than mask",
+    ]
+
+
+def test_a_long_key_is_cut_short() -> None:
+    (told,) = checked(f"targets: {{a: {{url: https://a.example, {'x' * 100}: y}}}}\n")[1]
+    assert told.startswith(f"targets.yaml:1:39: unknown key {'x' * 40}...: known here: url, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        pytest.param("targets:\n" + "".join(f"  t{i}: x\n" for i in range(2000)), 1001, id="entries"),
+        pytest.param("targets: {a: {" + "".join(f"k{i}: x,\n" for i in range(2000)) + "}}\n", 1000, id="keys"),
+    ],
+)
+def test_no_more_problems_are_told_than_help(text: str, last: int) -> None:
+    entries, problems, names = checked(text)
+    assert (entries, len(problems)) == ([], 1001)
+    assert problems[-1].partition(": ")[2] == "... and more: mend these first"
+    assert problems[-1].startswith(f"targets.yaml:{last}:")
+    assert names

@@ -604,9 +604,8 @@ WRONG = [
     ),
     pytest.param(
         role("allow: GET crm /x\nwhen: body.items.all(i, i.price < 5)"),
-        "roles/support.yaml:5:21: all goes through body.items, which the agent can make long: write "
-        "size(body.items) <= 100 && body.items.all(...); or size(body.items) > 100 || body.items.all(...) "
-        "where a longer one must count as true, as in a deny (1000 at most)",
+        "roles/support.yaml:5:21: all goes through body.items, which the agent can make long: write"
+        " size(body.items) <= 100 && body.items.all(...), so that a longer one does not get past this (1000 at most)",
         id="unbounded-loop",
     ),
     pytest.param(

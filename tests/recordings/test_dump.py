@@ -11,7 +11,6 @@ from mitmproxy.io import FlowReader
 from mitmproxy.test import tflow, tutils
 
 from lockgate.recordings.dump import dumps, event_state, flow_state, loads, plain, stopped_state
-from lockgate.recordings.redact import Names
 
 SECRET = "s3cr3t-value"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJl"
@@ -239,10 +238,88 @@ def test_messages_are_redacted_and_cut_together(projection: dict[str, Any]) -> N
     assert flow_state(tcp, projection)["messages"][0][1] == b"password=[redacted]"
 
 
-def test_names_of_the_operators_own(http_flow: http.HTTPFlow) -> None:
-    http_flow.request.content = b'{"iban":"x"}'
-    state = flow_state(http_flow, {}, names=Names(fields=frozenset({"iban"})))
-    assert state["request"]["content"] == b'{"iban":"[redacted]"}'
+def by_rule(subject: http.HTTPFlow) -> dict[str, Any]:
+    redactions = ("$.card.number", "headers.x-customer", "query.ssn")
+    return flow_state(subject, {"stage": None}, redactions=redactions)
+
+
+def asked(subject: http.HTTPFlow, body: bytes, path: str = "/v1/x", content_type: str = "application/json") -> None:
+    subject.request.path = path
+    subject.request.headers["content-type"] = content_type
+    subject.request.headers["content-length"] = str(len(body))
+    subject.request.data.content = body
+
+
+def test_what_rules_leave_out_of_a_request(http_flow: http.HTTPFlow) -> None:
+    asked(http_flow, json.dumps({"card": {"number": SECRET}, "n": 1}).encode(), f"/v1/x?ssn={SECRET}&page=2")
+    http_flow.request.headers["X-Customer"] = SECRET
+    http_flow.request.headers["Referer"] = f"https://api.example/v1/x?SSN={SECRET}"
+    http_flow.request.trailers = http.Headers(x_customer=SECRET)
+    before = http_flow.get_state()
+    state = by_rule(http_flow)
+    assert SECRET.encode() not in dumps(state)
+    assert http_flow.get_state() == before
+    assert state["request"]["path"] == b"/v1/x?ssn=[redacted]&page=2"
+    assert state["request"]["content"] == b'{"card":{"number":"[redacted]"},"n":1}'
+    assert [b"X-Customer", b"[redacted]"] in state["request"]["headers"]
+    redacted = lockgate(state)["redacted"]["request"]
+    assert {"query:ssn", "header:x-customer", "body:$.card.number"} <= set(redacted)
+
+
+def test_what_is_not_left_out_stays_as_it_was(http_flow: http.HTTPFlow) -> None:
+    body = b'{ "card" : {"limit": 1.10}, "ssn": 5 }'
+    asked(http_flow, body, "/v1/x?page=2&note=ssn")
+    state = by_rule(http_flow)
+    assert (state["request"]["content"], state["request"]["path"]) == (body, b"/v1/x?page=2&note=ssn")
+    assert "redacted" not in lockgate(state)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        pytest.param(b'{"card": {"number": "s3cr3t-value"', "application/json", "not strict JSON", id="cut-off"),
+        pytest.param(b'{"card":{"number":"s3cr3t-value","number":1}}', "application/json", "same key", id="twice"),
+        pytest.param(b'{"n":NaN,"card":{"number":"s3cr3t-value"}}', "application/json", "NaN is no", id="nan"),
+        pytest.param(b"card[number]=s3cr3t-value", "application/x-www-form-urlencoded", "not declared", id="form"),
+        pytest.param(b'{"card":{"number":"s3cr3t-value"}}', "text/plain", "not declared as JSON", id="other-type"),
+        pytest.param(
+            '{"card":{"number":"s3cr3t-value"}}'.encode("utf-16"), "application/json", "not UTF-8", id="utf-16"
+        ),
+        pytest.param(b"[" * 200 + b'"s3cr3t-value"' + b"]" * 200, "application/json", "nested more", id="deep"),
+    ],
+)
+def test_a_body_that_rules_cannot_redact_is_withheld(
+    http_flow: http.HTTPFlow, body: bytes, content_type: str, reason: str
+) -> None:
+    asked(http_flow, body, content_type=content_type)
+    state = by_rule(http_flow)
+    assert state["request"]["content"] == b""
+    assert SECRET.encode() not in dumps(state)
+    assert reason in lockgate(state)["withheld"]["request"]
+
+
+def test_a_body_is_redacted_before_it_is_cut_and_beneath_its_encoding(http_flow: http.HTTPFlow) -> None:
+    asked(http_flow, b"")
+    encoded(http_flow, json.dumps({"n": "x" * 40, "card": {"number": SECRET}}).encode())
+    assert SECRET.encode() not in gzip_content(by_rule(http_flow))
+    asked(http_flow, json.dumps({"card": {"number": SECRET}, "n": "x" * 400}).encode())
+    del http_flow.request.headers["content-encoding"]
+    state = flow_state(http_flow, {}, max_body=100, redactions=("$.card.number",))
+    assert state["request"]["content"].startswith(b'{"card":{"number":"[redacted]"},"n":"xxx')
+    assert len(state["request"]["content"]) == 100
+
+
+def gzip_content(state: dict[str, Any]) -> bytes:
+    assert lockgate(state)["decoded"] == {"request": "gzip"}
+    content: bytes = state["request"]["content"]
+    return content
+
+
+def test_rules_leave_answers_as_the_agent_saw_them(http_flow: http.HTTPFlow) -> None:
+    asked(http_flow, b"{}")
+    assert http_flow.response
+    http_flow.response.content = b'{"card":{"number":"1"}}'
+    assert by_rule(http_flow)["response"]["content"] == b'{"card":{"number":"1"}}'
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,12 @@ from lockgate.errors import LockgateError
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
     "check": "lockgate.cli.check",
+    "explain": "lockgate.cli.explain",
     "recordings": "lockgate.cli.recordings",
+    "schema": "lockgate.cli.schema",
     "script": "lockgate.cli.script",
+    "show": "lockgate.cli.show",
+    "test": "lockgate.cli.test",
     "token": "lockgate.cli.token",
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -15,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from lockgate import state
 from lockgate.errors import KeysUnavailable
 from lockgate.identity.jwks import Key, KeySet, stamp
 from lockgate.model import Issuer
@@ -88,42 +87,23 @@ def load_or_make_key(state_dir: Path) -> Ed25519PrivateKey:
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        require_private(path.parent.stat(), path.parent)
+        state.require_private(path.parent.stat(), path.parent)
         if not path.exists():
-            make_key(path)
+            state.make(path, new_key())
         return read_key(path)[0]
     except OSError as error:
         raise KeysUnavailable(f"{error.filename or path}: {error.strerror}") from error
 
 
-def make_key(path: Path) -> None:
-    """Put a new key at `path`, whole and 0600 from the start; where another process was faster, its key stays."""
-    pem = Ed25519PrivateKey.generate().private_bytes(
+def new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    draft = path.with_name(f".{path.name}.{token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)  # unlike a rename, it never replaces
-        except FileExistsError:
-            pass
-    finally:
-        draft.unlink()
 
 
 def read_key(path: Path) -> tuple[Ed25519PrivateKey, tuple[int, ...]]:
     """The key and the stamp of the file it was read from. Raises OSError and KeysUnavailable."""
-    with open(path, "rb", opener=opener) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise KeysUnavailable(f"{path}: not a regular file")
-        require_private(status, path)
-        pem = file.read(16 * 1024)
+    pem, status = state.read(path)
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -131,16 +111,3 @@ def read_key(path: Path) -> tuple[Ed25519PrivateKey, tuple[int, ...]]:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeysUnavailable(f"{path}: not an Ed25519 private key; delete it, and `lockgate token` makes a new one")
     return key, stamp(status)
-
-
-def opener(name: str, flags: int) -> int:
-    """Follows no link, and does not block on a named pipe."""
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def require_private(status: os.stat_result, path: Path) -> None:
-    if status.st_uid != os.geteuid():
-        raise KeysUnavailable(f"{path}: belongs to another user")
-    if status.st_mode & 0o077:
-        right = "0700" if stat.S_ISDIR(status.st_mode) else "0600"
-        raise KeysUnavailable(f"{path}: open to group or others; chmod {right}")

@@ -1,129 +1,148 @@
-"""Masks over a document, in one pass however many masks there are. Pure; no recursion, so no depth is too deep."""
+"""Masks and shows over a document, in one pass however many there are. Pure; no recursion, so no depth is too deep."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lockgate.errors import MaskingFailed
-from lockgate.masking.paths import Key, Steps, advance, children, parse
-from lockgate.masking.strategies import DROP, masked, strongest
-from lockgate.model import Mask
+from lockgate.masking.automaton import Automaton, Paths, State
+from lockgate.masking.digests import KEY_SIZE
+from lockgate.masking.paths import Key, children
+from lockgate.masking.strategies import DROP, STRENGTH, masked
+from lockgate.model import Mask, Show
 
-
-class State:
-    """How far each path has come at one place of the document: a state of a lazily built automaton.
-
-    Field names repeat, so where a name leads is worked out once and looked up afterwards.
-    """
-
-    __slots__ = ("mask", "positional", "positions", "targets")
-
-    def __init__(self, masks: Sequence[Mask], trails: Sequence[Steps], positions: tuple[tuple[int, ...], ...]) -> None:
-        done = [mask for mask, trail, at in zip(masks, trails, positions, strict=True) if at and at[-1] == len(trail)]
-        self.positions = positions
-        self.mask = strongest(done) if done else None
-        self.positional = any(
-            trail[index].positional
-            for trail, at in zip(trails, positions, strict=True)
-            for index in at
-            if index < len(trail)
-        )
-        self.targets: dict[Key, State | None] = {}
+EVERY = max(STRENGTH.values())
 
 
 class Masker:
-    """Compiled masks. Holds no document and may be used by many threads at once."""
+    """Compiled masks and shows. Holds no document and may be used by many threads at once."""
 
-    def __init__(self, masks: Sequence[Mask]) -> None:
-        self.masks = tuple(masks)
-        self.trails = tuple(parse(mask.path) for mask in self.masks)
+    def __init__(self, paths: Paths, key: bytes) -> None:
+        self._paths = paths
+        self._key = key
 
     def apply(self, document: Any) -> tuple[Any, Mapping[str, int]]:
-        """The masked document, and how many values each path masked.
+        """What may be seen of `document`, and how many values each path masked and each show dropped.
 
-        `document` is JSON as Python has it: dict, list, str, int, float, bool, None. It is the caller's to give
-        away: it is masked in place. Where masks meet, the stronger one counts. Raises MaskingFailed when the document
-        cannot be masked; it may then be half masked and must not be used.
+        `document` is JSON as Python has it: dict, list, str, int, float, bool, None. It is not changed; the result has
+        parts of it in it. Shows first, masks on what they keep; indices are those of the document as it came. Where
+        masks meet, the stronger one counts; a hash is of what masks stronger than it have left. Shows count as
+        `show RULE`. Raises MaskingFailed when the document cannot be masked, so that it must not be used.
         """
         try:
-            return Walk(self.masks, self.trails).over(document)
+            return Walk(self._paths, self._key).over(document)
         except (RecursionError, MemoryError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise MaskingFailed(f"the document cannot be masked: {type(error).__name__}") from error
 
 
-def compile_masks(masks: Sequence[Mask]) -> Masker:
-    """A masker for `masks`. Raises ValueError for a bad path, which loading the rules has already refused."""
-    return Masker(masks)
+def compile_masks(
+    masks: Sequence[Mask], shows: Sequence[Show] = (), key: bytes = b"", *, any_case: bool = False
+) -> Masker:
+    """A masker for `masks` on what all of `shows` keep.
+
+    `key` (32 bytes) is that of `hash`. `any_case`: names in paths stand for any letter case. Raises ValueError for a
+    bad path, which loading the rules has already refused, and for a hash without a key.
+    """
+    if any(mask.kind == "hash" for mask in masks) and len(key) < KEY_SIZE:
+        raise ValueError(f"a hash needs a key of {KEY_SIZE} bytes")
+    return Masker(Paths(masks, shows, any_case=any_case), key)
+
+
+class Frame:
+    """An object or list that is being gone through, and what is made of it.
+
+    `mask` is what replaces it in the end. `floor`: masks in it must be stronger than this to count. `holds`: whether
+    something in it is shown.
+    """
+
+    __slots__ = ("above", "floor", "holds", "key", "length", "made", "mask", "rest", "state")
+
+    def __init__(
+        self, node: Any, state: State, above: Frame | None = None, key: Key = 0, mask: Mask | None = None
+    ) -> None:
+        if isinstance(node, dict) and not {str}.issuperset(map(type, node)):
+            raise TypeError("a member's name is no text")
+        self.above = above or self
+        self.key = key
+        self.state = state
+        self.mask = mask
+        self.floor: int = above.floor if above else 0
+        if mask is not None:
+            self.floor = STRENGTH["hash"] if mask.kind == "hash" else EVERY
+        self.holds = state.whole
+        self.length = len(node)
+        self.rest: Iterator[tuple[Key, Any]] = children(node)
+        self.made: Any = {} if isinstance(node, dict) else []
+
+    def put(self, key: Key, value: Any) -> None:
+        if isinstance(self.made, list):
+            self.made.append(value)
+        else:
+            self.made[key] = value
 
 
 class Walk:
-    """One pass over one document. The automaton lives as long: keys of documents must not pile up in memory."""
+    """One pass over one document."""
 
-    def __init__(self, masks: tuple[Mask, ...], trails: tuple[Steps, ...]) -> None:
-        self.masks = masks
-        self.trails = trails
-        self.states: dict[tuple[tuple[int, ...], ...], State] = {}
-        self.counts: Counter[str] = Counter()
+    def __init__(self, paths: Paths, key: bytes) -> None:
+        self._automaton = Automaton(paths)
+        self._key = key
+        self._counts: Counter[str] = Counter()
 
     def over(self, document: Any) -> tuple[Any, Mapping[str, int]]:
-        start = State(self.masks, self.trails, tuple((0,) for _ in self.masks))
-        if start.mask is not None:
-            self.counts[start.mask.path] += 1
-            whole = masked(start.mask, document)
-            return (None if whole is DROP else whole), dict(self.counts)
-        pending = [(document, start)]
-        while pending:
-            node, state = pending.pop()
-            dropped: list[Key] = []
-            for key, child in list(children(node)):
-                reached = self.reach(state, key, len(node))
-                if reached is None:
-                    continue
-                if reached.mask is None:
-                    if isinstance(child, (dict, list)):
-                        pending.append((child, reached))
-                    continue
-                self.counts[reached.mask.path] += 1
-                put = masked(reached.mask, child)
-                if put is DROP:
-                    dropped.append(key)
-                else:
-                    node[key] = put
-            remove(node, dropped)
-        return document, dict(self.counts)
+        start = self._automaton.start
+        top = Frame([document], start)
+        frame: Frame = self._take(top, 0, document, start) or top
+        while frame is not top:
+            frame = self._next(frame) or self._close(frame)
+        return (top.made[0] if top.made else None), dict(self._counts)
 
-    def reach(self, state: State, key: Key, length: int) -> State | None:
-        """The state at the child `key`; None where no mask can be at or below it."""
-        if isinstance(key, int):
-            if state.positional:
-                return self.follow(state, key, length)
-            key = 0  # nothing here tells one element of a list from another
-        try:
-            return state.targets[key]
-        except KeyError:
-            found = state.targets[key] = self.follow(state, key, length)
-            return found
+    def _next(self, frame: Frame) -> Frame | None:
+        """Go on through the children, up to one that is gone through itself."""
+        state, length = frame.state, frame.length
+        for key, child in frame.rest:
+            reached = self._automaton.reach(state, key, length)
+            if reached.clear and not (reached.masked_below and isinstance(child, (dict, list))):
+                frame.holds = True
+                frame.put(key, child)
+            elif (opened := self._take(frame, key, child, reached)) is not None:
+                return opened
+        return None
 
-    def follow(self, state: State, key: Key, length: int) -> State | None:
-        positions = tuple(
-            advance(trail, at, key, length) for trail, at in zip(self.trails, state.positions, strict=True)
-        )
-        if not any(positions):
+    def _take(self, above: Frame, key: Key, child: Any, state: State) -> Frame | None:
+        """Put into `above` what is to be seen of a child; give it back where that is known only after its children."""
+        if state.hidden:
+            self._drop(state)
             return None
-        found = self.states.get(positions)
-        if found is None:
-            found = self.states[positions] = State(self.masks, self.trails, positions)
-        return found
+        mask = state.mask if state.mask and STRENGTH[state.mask.kind] > above.floor else None
+        looks_inside = state.masked_below and (mask is None or mask.kind == "hash")
+        if isinstance(child, (dict, list)) and (looks_inside or not state.whole):
+            return Frame(child, state, above, key, mask)
+        if state.whole:
+            above.holds = True
+            self._put(above, key, child, mask)
+        else:
+            self._drop(state)
+        return None
 
+    def _close(self, frame: Frame) -> Frame:
+        """Put what was made of an object or list into the one above, and go on there."""
+        above = frame.above
+        if frame.holds or frame.state.named:
+            above.holds = above.holds or frame.holds
+            self._put(above, frame.key, frame.made, frame.mask)
+        else:
+            self._drop(frame.state)
+        return above
 
-def remove(node: Any, keys: list[Key]) -> None:
-    """Take children out, in time linear in the container's size."""
-    if isinstance(node, list):
-        if keys:
-            gone = set(keys)
-            node[:] = [child for index, child in enumerate(node) if index not in gone]
-        return
-    for key in keys:
-        del node[key]
+    def _put(self, above: Frame, key: Key, value: Any, mask: Mask | None) -> None:
+        if mask is not None:
+            self._counts[mask.path] += 1
+            value = masked(mask, value, self._key)
+        if value is not DROP:
+            above.put(key, value)
+
+    def _drop(self, state: State) -> None:
+        self._counts[f"show {state.hider}"] += 1

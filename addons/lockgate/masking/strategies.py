@@ -1,6 +1,7 @@
 """What stands where a masked value stood, and which of two masks wins. Pure.
 
-`redact` writes `[redacted]`; `keep_first` and `keep_last` leave n characters beside it: `[redacted]6789`.
+`redact` writes `[redacted]`; `keep_first` and `keep_last` leave n characters beside it: `[redacted]6789`; `hash` writes
+a keyed digest.
 """
 
 from __future__ import annotations
@@ -8,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from lockgate.masking.digests import digest
 from lockgate.model import Mask
 
 REDACTED = "[redacted]"
 DROP = object()  # what `masked` gives for a value that must not be there at all
 
 # Strongest first: where two masks meet, the stronger wins. The two `keep_` are equals.
-STRENGTH = {"drop": 5, "nullify": 4, "redact": 3, "replace": 2, "keep_first": 1, "keep_last": 1}
+STRENGTH = {"drop": 6, "nullify": 5, "redact": 4, "replace": 3, "hash": 2, "keep_first": 1, "keep_last": 1}
 
 
-def masked(mask: Mask, value: Any) -> Any:
-    """What to put in the place of `value`, or DROP. Never part of a value it was not told to keep."""
+def masked(mask: Mask, value: Any, key: bytes = b"") -> Any:
+    """What to put in the place of `value`, or DROP. Never part of a value it was not told to keep.
+
+    `key` is that of `hash`. Raises ValueError when it is too short for one.
+    """
     match mask.kind:
         case "drop":
             return DROP
@@ -26,6 +31,8 @@ def masked(mask: Mask, value: Any) -> Any:
             return None
         case "replace":
             return mask.argument
+        case "hash":
+            return digest(value, key)
         case "keep_first" | "keep_last" if isinstance(mask.argument, int) and shows(value, mask.argument):
             kept = mask.argument
             return value[:kept] + REDACTED if mask.kind == "keep_first" else REDACTED + value[-kept:]

@@ -84,7 +84,9 @@ class Compiler:
             return None, None
         captures = set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
         try:
-            when, unless = compile_conditions(entry.when, entry.unless, captures, self.lists or {}, entry.types)
+            when, unless = compile_conditions(
+                entry.when, entry.unless, captures, self.lists or {}, entry.types, entry.verdicts == ["allow"]
+            )
         except ConditionInvalid as error:
             self.problems.append(document.problem((*path, *error.path), error.message, offset=error.offset))
             if error.path == ("when",) and entry.unless is not None:  # the other one may be wrong too

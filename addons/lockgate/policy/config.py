@@ -61,7 +61,7 @@ def issuer(entry: schema.Issuer, directory: Path) -> model.Issuer:
         audience=entry.audience or "",
         algorithms=tuple(entry.algorithms or ()),
         roles=entry.roles or "",
-        jwks_file=directory / (entry.jwks_file or ""),
+        jwks_file=Path(os.path.normpath(directory / (entry.jwks_file or ""))),
         alias=dict(entry.alias),
         leeway=entry.leeway,
         max_ttl=entry.max_ttl,

@@ -2,8 +2,8 @@
 
 Editors read YAML with its types, so a count is an integer here and a flag is true or false, where the loader reads
 text. What stands plainly in a file and is taken by the loader, a fragment takes too; it may take more, as long as
-gross errors show. `errorMessage` and `enumDescriptions` are extensions of VS Code's JSON and YAML services; elsewhere
-they are ignored.
+gross errors show. `errorMessage`, `enumDescriptions` and `defaultSnippets` are extensions of VS Code's JSON and YAML
+services; elsewhere they are ignored.
 """
 
 from __future__ import annotations
@@ -73,9 +73,17 @@ def mapping(values: Fragment, keys: Fragment | None = None) -> Fragment:
 
 
 def scalar_or_mapping(scalar: Fragment, members: Mapping[str, Fragment]) -> Fragment:
-    """A word, or a mapping with exactly one of `members`."""
-    one = {"type": "object", "properties": dict(members), "additionalProperties": False, "minProperties": 1}
-    return {"anyOf": [scalar, {**one, "maxProperties": 1, "defaultSnippets": [{"label":"{keep_first: 4}", "body":"{keep_first: ${1:4}}"}, {"label":"{replace: text}", "body":"{replace: ${1:text}}"}]}]}
+    """A word, or a mapping with exactly one of `members`, which are offered with their examples."""
+    offered = [f"{{{name}: {member['examples'][0]}}}" for name, member in members.items()]
+    one = {
+        "type": "object",
+        "properties": dict(members),
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "defaultSnippets": [{"label": each, "body": each} for each in offered],
+    }
+    return {"anyOf": [scalar, one]}
 
 
 def exactly_one(keys: Sequence[str]) -> Fragment:
@@ -84,7 +92,7 @@ def exactly_one(keys: Sequence[str]) -> Fragment:
 
     def among(key: str, *others: str) -> Fragment:
         if not others:
-            return {"required": [key], "errorMessage": message}
+            return some_of(keys, message)
         return {"if": {"required": [key]}, "then": without(others, message), "else": among(*others)}
 
     return among(*keys)
@@ -95,7 +103,7 @@ def without(keys: Sequence[str], message: str) -> Fragment:
     return {"properties": dict.fromkeys(keys, False), "errorMessage": message}
 
 
-def any_of(keys: Sequence[str], message: str) -> Fragment:
+def some_of(keys: Sequence[str], message: str) -> Fragment:
     """A mapping has some of `keys`."""
     return {"anyOf": [{"required": [key], "errorMessage": message} for key in keys]}
 

@@ -8,24 +8,25 @@ only that kind has, in a chain of if and then, so that an error is always told o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from lockgate.model import HTTP_METHODS
 from lockgate.policy import schema
 from lockgate.policy.conditions.declarations import TYPES
+from lockgate.policy.config import LIST_NAME
 from lockgate.policy.fragments import (
     Fragment,
-    any_of,
     choice,
     exactly_one,
     mapping,
     one_or_list,
     said_by,
     scalar_or_mapping,
+    some_of,
     text,
     whole_number,
     without,
@@ -64,8 +65,8 @@ MASKS = {
     "hash": "[hash:...], keyed: equal values stay equal, and cannot be computed back.",
 }
 
-# The values that a reader of `schema` takes.
-VALUES: Mapping[Callable[[Any], Any], Fragment] = {
+# The values that a reader takes.
+VALUES: Mapping[object, Fragment] = {
     schema.text: text(),
     schema.name: written(NAME, said_by(schema.name), types=["string", "number"]),
     schema.flag: {"type": "boolean", "errorMessage": said_by(schema.flag)},
@@ -89,12 +90,19 @@ VALUES: Mapping[Callable[[Any], Any], Fragment] = {
         {
             "keep_first": KEEP | {"description": "[redacted] and as many first characters."},
             "keep_last": KEEP | {"description": "[redacted] and as many last characters."},
-            "replace": {"type": ["string", "number"], "description": "The text that stands in its place."},
+            "replace": {"type": ["string", "number"], "description": "This text in its place.", "examples": ["text"]},
         },
     ),
     schema.named_list: scalar_or_mapping(
         {"type": "array", "items": {"type": ["string", "number"]}, "errorMessage": said_by(schema.named_list)},
-        {"numbers": {"type": "array", "items": {"type": "number"}, "description": "The items, as numbers."}},
+        {
+            "numbers": {
+                "type": "array",
+                "items": {"type": "number"},
+                "description": "A list of numbers.",
+                "examples": [[1, 2.5]],
+            }
+        },
     ),
 }
 
@@ -114,7 +122,7 @@ REQUEST_FIELD = written(
 CONDITION = text('body.amount <= 500 && body.currency == "EUR"') | {"type": "string"}
 CONDITION_FIELD = written(r"(body|principal\.claims)[.[].*", "the path of a field is needed here, as body.amount")
 
-# Keys whose values have a language of their own, which `schema` leaves to where they are compiled.
+# Keys whose values have a language of their own, which `schema` leaves to where they are compiled, and names that do.
 LANGUAGES: Mapping[str, Fragment] = {
     "allow": one_or_list(FULL_LINE),
     "hold": one_or_list(LINE),
@@ -125,6 +133,8 @@ LANGUAGES: Mapping[str, Fragment] = {
     "mask": mapping(VALUES[schema.strategy], keys=PATH),
     "show": one_or_list(PATH),
     "redact_request": one_or_list(REQUEST_FIELD),
+    "targets": {"propertyNames": VALUES[schema.name]},
+    "lists": {"propertyNames": written(LIST_NAME, "a list's name has letters, digits and _ only")},
 }
 
 # Which keys go together: what the models' validators say, for editors.
@@ -134,16 +144,16 @@ MATCHING: Sequence[Fragment] = (
         "if": {"required": ["hold"]},
         "else": without(["approvers", "quorum", "timeout"], "only a hold has this: leave it out"),
     },
-    {"if": {"required": ["types"]}, "then": any_of(["when", "unless"], "types need the condition that reads them")},
+    {"if": {"required": ["types"]}, "then": some_of(["when", "unless"], "types need the condition that reads them")},
 )
 TOGETHER: Mapping[type[schema.Model], Sequence[Fragment]] = {
     schema.Rule: (exactly_one(["allow", "hold", "deny"]), *MATCHING),
     schema.Guardrail: (
         {
-            "if": any_of(["hold", "deny"], ""),
+            "if": some_of(["hold", "deny"], ""),
             "then": exactly_one(["hold", "deny"]),
             "else": {
-                **any_of(["mask", "show", "redact_request"], "a guardrail has hold or deny, or masks all answers"),
+                **some_of(["mask", "show", "redact_request"], "a guardrail has hold or deny, or masks all answers"),
                 **without(["when", "unless", "expires", "reason"], "masks alone bind every answer: leave this out"),
             },
         },
@@ -189,15 +199,14 @@ class Editors(GenerateJsonSchema):
 
 def generate() -> Fragment:
     """The whole schema."""
-    models = dict.fromkeys(model for file in FILES for model in (file.model, file.entry))
-    _, found = models_json_schema(
-        [(model, "validation") for model in models], ref_template=REFERENCE, schema_generator=Editors
-    )
-    # pydantic defines what plain validators return too, which nothing refers to.
-    definitions = {name: each for name, each in found["$defs"].items() if each["type"] == "object"}
+    definitions: dict[str, Fragment] = {}
+    for model in (model for file in FILES for model in (file.model, file.entry)):
+        whole = model.model_json_schema(ref_template=REFERENCE, schema_generator=Editors)
+        definitions |= {**whole.pop("$defs", {}), model.__name__: whole}
     for definition in definitions.values():
-        for key in definition["properties"].keys() & LANGUAGES.keys():
-            definition["properties"][key] |= LANGUAGES[key]
+        for key, value in definition["properties"].items():
+            value |= LANGUAGES.get(key, {})
+            value["description"] = " ".join(value.get("description", "").split())
     for model, fragments in TOGETHER.items():
         definitions[model.__name__]["allOf"] = list(fragments)
     for file in FILES:

@@ -1,4 +1,4 @@
-"""A directory of rules to a Generation, or to all of its errors at once. The only pure-side module that opens files."""
+"""The files of a rules directory to a Generation, or to all of its errors at once."""
 
 from __future__ import annotations
 
@@ -13,38 +13,19 @@ from lockgate.policy import config, documents, schema
 from lockgate.policy.checked import Checked, check
 from lockgate.policy.compile import compile_policy
 from lockgate.policy.documents import Document
+from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
 from lockgate.policy.lineage import RoleFile
 from lockgate.policy.rules import GUARDRAILS
 
 REQUIRED = ("gateway.yaml", "targets.yaml")
 OPTIONAL = ("credentials.yaml", "guardrails.yaml")
-NOT_RULES = ("tests/", "schema.json")
 
 
 def load(directory: Path) -> Generation:
     """The generation that `directory` holds, read once. Raises RulesInvalid with every problem, in order of place."""
     directory = Path(os.path.normpath(directory.absolute()))
     return assemble(read_files(directory), directory)
-
-
-def read_files(directory: Path) -> dict[str, bytes]:
-    """The content of every file, by path within the directory, sorted; hidden files, tests and the schema left out."""
-    if not directory.is_dir():
-        raise RulesInvalid([Problem(".", 1, 1, f"there is no directory {directory}: name the one with gateway.yaml")])
-    found, problems = {}, []
-    for path in sorted(directory.rglob("*")):
-        name = path.relative_to(directory).as_posix()
-        hidden = any(part.startswith(".") for part in name.split("/")) or name.endswith("~")
-        if hidden or name.startswith(NOT_RULES) or not path.is_file():
-            continue
-        try:
-            found[name] = path.read_bytes()
-        except OSError as error:
-            problems.append(Problem(name, 1, 1, f"cannot be read: {error.strerror}"))
-    if problems:
-        raise RulesInvalid(problems)
-    return found
 
 
 def identify(files: Mapping[str, bytes]) -> str:

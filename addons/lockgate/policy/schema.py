@@ -2,6 +2,7 @@
 
 Models see text, lists and mappings only, as `documents.read` gives them. What needs more than one entry to judge (a
 target that names a credential) or a language of its own (patterns, CEL, JSONPath) is checked where it is compiled.
+What stands below a key is what editors say of it (`json_schema`).
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ Names = Annotated[list[NameText], BeforeValidator(listed)]
 class Model(BaseModel):
     """`echo` says whether messages may repeat a key of this model: not where a secret may stand by mistake."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
     echo: ClassVar[bool] = True
 
 
@@ -244,19 +245,35 @@ class Matching(Model):
     """What every kind of rule may say of when it counts and what its answer shows."""
 
     id: NameText
+    """Its name in records and refusals, as ROLE/ID; unique in its file. Example: read-customers"""
     hold: Lines | None = None
+    """What a person has to approve: a line, VERB TARGET RESOURCE, or a list of lines. Without a resource it is about
+    everything at the target."""
     deny: Lines | None = None
+    """What is refused: a line, VERB TARGET RESOURCE, or a list of lines. Without a resource it is about everything at
+    the target."""
     when: Text | None = None
+    """It counts where this condition (CEL) is true."""
     unless: Text | None = None
+    """It does not count where this condition (CEL) is true; looked at only where when is."""
     types: dict[str, Text] = Field(default_factory=dict)
+    """Of what type the fields are that when and unless read. Example: {body.country: string}"""
     expires: Instant | None = None
+    """From then on the rule counts as not there: a day (its first moment, UTC) or an instant, 2030-01-31T12:00:00Z."""
     mask: MaskMap = Field(default_factory=dict)
+    """What happens to each value of the answer that a JSONPath finds. Example: {$..email: {keep_last: 4}}"""
     show: Lines = Field(default_factory=list)
+    """JSONPaths: of the answer only what they find is kept."""
     redact_request: Lines = Field(default_factory=list)
+    """What of the request is not recorded: JSONPaths over its body, query.NAME, headers.NAME."""
     approvers: Names | None = None
+    """The roles of persons who may approve a hold; any person where it says nothing. Example: [finance]"""
     quorum: Count | None = None
+    """How many approvals a hold needs; 1 where it says nothing."""
     timeout: Duration | None = None
+    """How long a hold waits for approval."""
     reason: Text | None = None
+    """Is shown to the agent, and recorded. Example: Bulk export needs a ticket."""
 
     @property
     def verdicts(self) -> list[str]:
@@ -277,6 +294,7 @@ class Rule(Matching):
     """One rule of a role."""
 
     allow: Lines | None = None
+    """What is let through: a line, VERB TARGET RESOURCE, or a list of lines."""
 
     @model_validator(mode="after")
     def one_verdict(self) -> Self:
@@ -289,8 +307,11 @@ class Role(Model):
     """`roles/NAME.yaml`."""
 
     role: NameText
+    """The role's name, which is the file's too. Example: support"""
     extends: Names = Field(default_factory=list)
+    """Roles whose rules it has too. Extending can only add. Example: [reader]"""
     rules: list[Any]
+    """What the role may do. The order means nothing: a deny beats a hold, a hold beats an allow."""
 
 
 class Guardrail(Matching):
@@ -311,26 +332,40 @@ class Guardrails(Model):
     """`guardrails.yaml`."""
 
     rules: list[Any]
+    """Rules that bind every role: denies, holds, and what is masked everywhere. None allows."""
 
 
 class Limits(Model):
     request: Size | None = None
+    """The largest body that is sent on."""
     response: Size | None = None
+    """The largest body that is taken from the target, as sent and as decoded."""
 
 
 class Target(Model):
     """One entry of `targets.yaml`."""
 
     url: Url | None = None
+    """Its one origin: scheme, host and port, without a path."""
     urls: Annotated[list[Url], Field(min_length=1)] | None = None
+    """Its origins, where several hosts are one thing to the rules.
+    Example: [https://eu.catalog.example, https://us.catalog.example]"""
     credential: NameText | None = None
+    """The entry of credentials.yaml that is sent to it. Example: crm-token"""
     limits: Limits = Field(default_factory=Limits)
+    """The largest bodies, as sent and as decoded. Example: {request: 1MiB, response: 10MiB}"""
     private: Flag = False
+    """Whether it may be at a loopback, link-local or private address. Example: true"""
     connect: Annotated[tuple[str, int], PlainValidator(address)] | None = None
+    """Dial here instead, as host:port; the name of its url is still verified."""
     cookies: Literal["pass"] | None = None
+    """Hand the target's Set-Cookie to the agent; withheld otherwise where there is a credential. Example: pass"""
     mask: MaskMap = Field(default_factory=dict)
+    """What happens to values of every answer of this target, by JSONPath. Example: {$..ssn: redact}"""
     show: Lines = Field(default_factory=list)
+    """JSONPaths: of every answer of this target only what they find is kept."""
     redact_request: Lines = Field(default_factory=list)
+    """What of every request to it is not recorded: JSONPaths over its body, query.NAME, headers.NAME."""
 
     @property
     def origins(self) -> list[Origin]:
@@ -347,6 +382,7 @@ class Targets(Model):
     """`targets.yaml`."""
 
     targets: dict[str, Any]
+    """What can be reached, by the names that rules use. Example: {crm: {url: https://api.crm.example}}"""
 
 
 def user(value: Any) -> str:
@@ -358,20 +394,27 @@ def user(value: Any) -> str:
 class Basic(Model):
     echo: ClassVar[bool] = False
     user: Annotated[str, BeforeValidator(user)]
+    """The user's name. Example: gateway"""
     password: Source
+    """Where the password is kept: env:NAME or file:PATH, never the password itself."""
 
 
 class Header(Model):
     echo: ClassVar[bool] = False
     name: Annotated[str, BeforeValidator(header_name)]
+    """The header field that carries the secret."""
     value: Source
+    """Where the secret is kept: env:NAME or file:PATH, never the secret itself."""
     prefix: str = ""
+    """Text before the secret. Example: \"Key \""""
 
 
 class Query(Model):
     echo: ClassVar[bool] = False
     name: Text
+    """The parameter of the query that carries the secret. Example: key"""
     value: Source
+    """Where the secret is kept: env:NAME or file:PATH, never the secret itself."""
 
 
 class Credential(Model):
@@ -379,10 +422,15 @@ class Credential(Model):
 
     echo: ClassVar[bool] = False
     hosts: Annotated[list[Host], Field(min_length=1)]
+    """The only hosts that are ever given it. Example: [api.crm.example]"""
     bearer: Source | None = None
+    """Sent as Authorization: Bearer. Where the token is kept: env:NAME or file:PATH, never the token itself."""
     basic: Basic | None = None
+    """Sent as Authorization: Basic. Example: {user: gateway, password: \"env:BILLING\"}"""
     header: Header | None = None
+    """Sent in a header field. Example: {name: X-Api-Key, value: \"env:SEARCH_KEY\"}"""
     query: Query | None = None
+    """Sent as a parameter of the query. Example: {name: key, value: \"env:MAPS_KEY\"}"""
 
     @model_validator(mode="after")
     def one_kind(self) -> Self:
@@ -395,20 +443,31 @@ class Credentials(Model):
     """`credentials.yaml`."""
 
     credentials: dict[str, Any]
+    """The gateway's own credentials, by the names that targets use.
+    Example: {crm-token: {bearer: \"env:CRM_TOKEN\", hosts: [api.crm.example]}}"""
 
 
 class Issuer(Model):
     """One entry of `issuers`: an issuer of tokens, or the development issuer."""
 
     dev: Flag = False
+    """The issuer of `lockgate token`, honoured from this machine only. It takes nothing else. Example: true"""
     issuer: Text | None = None
+    """The token's iss, exactly. Example: https://login.example/realms/agents"""
     audience: Text | None = None
+    """What must be in the token's aud. Example: lockgate"""
     algorithms: Annotated[list[Annotated[str, BeforeValidator(algorithm)]], Field(min_length=1)] | None = None
+    """The signatures that are taken; never the token's own choice. Example: [RS256, ES256]"""
     roles: Text | None = None
+    """Where the roles are: a JSONPath over the verified claims. Example: $.realm_access.roles[*]"""
     jwks_file: Text | None = None
+    """The file of its public keys, relative to this one; read again when it changes. Example: jwks.json"""
     alias: dict[str, NameText] = Field(default_factory=dict)
+    """The issuer's names of roles, and ours. Example: {Support Agents: support}"""
     leeway: Duration = 30.0
+    """How far its clock may be off; 30s where it says nothing."""
     max_ttl: Duration | None = None
+    """No token may live longer, from iat to exp."""
 
     @model_validator(mode="after")
     def whole(self) -> Self:
@@ -426,16 +485,24 @@ class Issuer(Model):
 
 class Recordings(Model):
     dir: Text = "recordings"
+    """Where the recordings are written, relative to the working directory; recordings where it says nothing."""
     max_body: Size = 10 * 2**20
+    """How much of each message is recorded; 10MiB where it says nothing."""
 
 
 class Gateway(Model):
     """`gateway.yaml`."""
 
     issuers: list[Any]
+    """Who issues agents' tokens. Example: [{dev: true}]"""
     lists: dict[str, Annotated[NamedList, PlainValidator(named_list)]] = Field(default_factory=dict)
+    """Lists for conditions, read as lists.NAME: text, or numbers where it says so.
+    Example: {eu: [AT, DE], fees: {numbers: [1, 2.5]}}"""
     recordings: Recordings = Field(default_factory=Recordings)
+    """Where and how much is recorded."""
     state: Text = ".lockgate"
+    """Where the gateway keeps what it makes for itself, relative to the working directory; .lockgate
+    where it says nothing."""
 
 
 MAX_ECHO = 40  # characters of a key that a message repeats

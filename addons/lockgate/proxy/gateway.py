@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from lockgate.proxy import answers, framing, lock, logs, reach, sentinel, web
 from lockgate.proxy.doors import GatedStream
 from lockgate.proxy.guard import Guard
 from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
+from lockgate.proxy.reload import Reload
 from lockgate.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Gateway:
         self._guard = Guard(stages)
         self._locked: dict[str, Any] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._reloads: asyncio.Task[None] | None = None
         self._script = Path()
 
     def load(self, loader: addonmanager.Loader) -> None:
@@ -82,14 +85,19 @@ class Gateway:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection each, and one upstream
         await self._listen_where_told()
+        reload = Reload(self._runtime)
+        self._reloads = asyncio.create_task(reload.run(), name="lockgate reload")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.ask)
         watching = sentinel.watch(self._script, self._wrong, self._flush)
         self._watch = asyncio.create_task(watching, name="lockgate sentinel")
-        generation = self._runtime.generation
+        generation = self._runtime.current.generation
         log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
 
     def done(self) -> None:
         if not ctx.master.should_exit.is_set() and self._watch is not None:
             sentinel.end("The gateway was unloaded while running.", self._flush)
+        if self._reloads is not None:
+            self._reloads.cancel()
         if not self._flush():
             sentinel.leave(sentinel.EXIT_CODE)
 
@@ -124,6 +132,8 @@ class Gateway:
             return "An option was changed past the lock."
         if ctx.master.addons.get(self.name) is not self:
             return "The gateway was unloaded while running."
+        if self._reloads is None or (self._reloads.done() and not self._reloads.cancelled()):
+            return "The rules are no longer looked at."
         return None
 
 

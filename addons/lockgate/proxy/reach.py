@@ -66,6 +66,7 @@ class Reach:
         if not addresses or not all(may_dial(address, port, target) for address in addresses):
             data.server.error = REFUSED
             return
+        close_others(data.client, data.server, target)
         session(data.client).vetted[data.server.id] = Vetted(target, addresses)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
@@ -169,6 +170,20 @@ def is_own(address: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def close_others(client: Client, server: Server, target: Target) -> None:
+    """Cut what this client has open to the same address for any other target, or for this one as its entry was before.
+
+    It is not used for `target`, and mitmproxy lets a client have five connections to an address: a sixth would wait.
+    Nothing is under way on it, since a client's requests come one behind the other.
+    """
+    vetted = session(client).vetted
+    for other in tuple(ctx.master.addons.get("proxyserver").connections[client.id].transports):
+        found = vetted.get(other.id)
+        if found and found.target != target and isinstance(other, Server) and other.address == server.address:
+            del vetted[other.id]
+            abort(client, other)
 
 
 def abort(client: Client, server: Server) -> None:

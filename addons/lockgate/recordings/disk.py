@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from lockgate.errors import SetupError
+from lockgate.state import sync_directory
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -69,15 +70,6 @@ class AppendFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable (fsync(2): a file's own fsync does not cover its entry)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_directory(path: Path, ours: frozenset[str] = frozenset(), suffixes: tuple[str, ...] = ()) -> None:

@@ -16,9 +16,10 @@ from mitmproxy import connection, flow, http
 from mitmproxy.io import tnetstring
 
 from lockgate.bodies.encodings import decode
-from lockgate.errors import BodyUnreadable
+from lockgate.errors import BodyUnreadable, MaskingFailed
 from lockgate.recordings import redact
 from lockgate.recordings.redact import BUILT_IN, Found, Names
+from lockgate.recordings.redactions import compile_redactions
 
 VERSION = 1
 HOST = "lockgate.invalid"
@@ -115,16 +116,17 @@ def in_written_order(value: Any) -> Any:
 
 
 def flow_state(
-    subject: flow.Flow, projection: Mapping[str, Any], *, max_body: int = MAX_BODY, names: Names = BUILT_IN
+    subject: flow.Flow, projection: Mapping[str, Any], *, max_body: int = MAX_BODY, redactions: tuple[str, ...] = ()
 ) -> State:
     """What is recorded of a flow. Nothing in it is shared with the flow but immutable values.
 
-    Kept: the messages, redacted by `names` and the built-in lists, bodies up to `max_body` bytes; addresses and times.
+    Kept: the messages, redacted by the built-in lists and the request by `redactions` too (`Decision.redactions`),
+    bodies up to `max_body` bytes; addresses and times.
     Not kept: certificates, mitmproxy's backup, any metadata but `projection`.
     Raises ValueError when `projection` holds anything but plain values.
     """
     state = subject.get_state()
-    notes = Notes(max_body, names)
+    notes = Notes(max_body, redactions)
     for side in ("client_conn", "server_conn"):
         state[side] = {**state[side], "certificate_list": [], "error": notes.text(state[side]["error"])}
     state["client_conn"]["mitmcert"] = None
@@ -150,9 +152,9 @@ def flow_state(
 class Notes:
     """Scrubs the messages of one flow, and keeps account of what that changed, by side."""
 
-    def __init__(self, max_body: int, names: Names) -> None:
+    def __init__(self, max_body: int, redactions: tuple[str, ...]) -> None:
         self._max_body = max_body
-        self._names = names
+        self._redactions = compile_redactions(redactions)
         self._found: dict[str, Found] = {}
         self._truncated: dict[str, int] = {}
         self._withheld: dict[str, str] = {}
@@ -168,45 +170,59 @@ class Notes:
         return {name: entry for name, entry in entries.items() if entry}
 
     def text(self, value: str | None) -> str | None:
-        return redact.text(utf8(value), self._names).decode() if value else value
+        return redact.text(utf8(value), self._redactions.names).decode() if value else value
 
     def request(self, message: State) -> State:
         found = self._found.setdefault("request", Found())
-        path = redact.target(message["path"], self._names, found)
-        return self.message(
-            "request", {**message, "path": path, "authority": redact.authority(message["authority"], found)}
-        )
+        by_rule = self._redactions
+        clean = {
+            **message,
+            "path": redact.target(by_rule.target(message["path"], found), by_rule.names, found),
+            "authority": redact.authority(message["authority"], found),
+            "headers": by_rule.headers(message["headers"], found),
+        }
+        return self.message("request", clean, by_rule.names)
 
-    def message(self, side: str, message: State) -> State:
+    def message(self, side: str, message: State, names: Names = BUILT_IN) -> State:
+        """`names` are those of header fields, beside the built-in ones."""
         found = self._found.setdefault(side, Found())
         content, encoded = self._body(side, message)
         fields = message["headers"]
         if not encoded:
             fields = tuple(field for field in fields if field[0].lower() != b"content-encoding")
-        scrubbed = {**message, "headers": redact.headers(fields, self._names, found), "content": content}
+        scrubbed = {**message, "headers": redact.headers(fields, names, found), "content": content}
         if message["trailers"]:
-            scrubbed["trailers"] = redact.headers(message["trailers"], self._names, found)
+            scrubbed["trailers"] = redact.headers(message["trailers"], names, found)
         if "reason" in message:
-            scrubbed["reason"] = redact.text(message["reason"], self._names, found)
+            scrubbed["reason"] = redact.text(message["reason"], names, found)
         return scrubbed
 
     def _body(self, side: str, message: State) -> tuple[bytes | None, bool]:
         """The body to record, and whether it still has its content encoding."""
         content = message["content"]
+        if not content:
+            return content, True
         encoding = header(message, b"content-encoding").strip().lower()
-        if not content or encoding in ("", "identity"):
-            return (self._clean(side, content, message) if content else content), True
+        is_encoded = encoding not in ("", "identity")
         try:
-            decoded = decode(content, encoding, self._max_body)
-        except BodyUnreadable as error:
+            plain = decode(content, encoding, self._max_body) if is_encoded else content
+            clean = self._clean(side, self._left(side, plain, message), message)
+        except (BodyUnreadable, MaskingFailed) as error:
             # What cannot be read cannot be redacted.
             self._withheld[side] = str(error)
             return b"", False
-        clean = self._clean(side, decoded, message)
-        if clean == decoded and len(content) <= self._max_body:
+        if not is_encoded:
+            return clean, True
+        if clean == plain and len(content) <= self._max_body:
             return content, True
         self._decoded[side] = encoding
         return clean, False
+
+    def _left(self, side: str, body: bytes, message: State) -> bytes:
+        """What rules leave of a body."""
+        if side != "request":
+            return body
+        return self._redactions.body(body, header(message, b"content-type"), self._found[side])
 
     def _clean(self, side: str, body: bytes, message: State) -> bytes:
         if len(body) > self._max_body:
@@ -214,9 +230,9 @@ class Notes:
             body = body[: self._max_body]
         found = self._found.setdefault(side, Found())
         readable = as_utf8(body)
-        clean = redact.text(readable, self._names, found)
+        clean = redact.text(readable, found=found)
         if header(message, b"content-type").lower().startswith("application/x-www-form-urlencoded"):
-            clean = redact.form(clean, self._names, found)
+            clean = redact.form(clean, found=found)
         return body if clean == readable else clean
 
     def messages(self, messages: Sequence[Sequence[Any]], content: int) -> list[list[Any]]:
@@ -228,7 +244,7 @@ class Notes:
             body = message[content]
             if len(body) > left:
                 self._truncated["messages"] = self._truncated.get("messages", 0) + len(body) - left
-            kept = redact.text(body[:left], self._names, found)
+            kept = redact.text(body[:left], found=found)
             left -= min(len(body), left)
             result.append([*message[:content], kept, *message[content + 1 :]])
         return result

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockgate.errors import SetupError
+from lockgate.state import sync_directory
 
 
 def keep(directory: Path, generation: str, files: Mapping[str, bytes]) -> None:
-    """Write a generation's files (content by path within the rules), unless they are there already.
+    """Write a generation's files (content by path within the rules), durably, unless they are there already.
 
     Raises:
         SetupError: they cannot be written.
@@ -33,6 +34,9 @@ def keep(directory: Path, generation: str, files: Mapping[str, bytes]) -> None:
                 out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
+        for folder in {path.parent for path in draft.rglob("*")} | {draft}:
+            sync_directory(folder)
         draft.rename(kept)
+        sync_directory(kept.parent)
     except OSError as error:
         raise SetupError(f"The rules cannot be kept beside the recordings in {directory}: {error.strerror}.") from error

@@ -21,7 +21,8 @@ from pathlib import Path
 from threading import Lock
 
 from lockgate.recordings.chain import START, Link
-from lockgate.recordings.disk import AppendFile, make_directory, sync_directory
+from lockgate.recordings.disk import AppendFile, make_directory
+from lockgate.state import sync_directory
 
 MAGIC = b"LGJ1\n"
 SUFFIX = ".journal"

@@ -138,7 +138,10 @@ class Recorder:
         self._queue(Finished(flow_id, state, OUTCOMES[outcome]))
 
     def event(self, kind: str, details: Mapping[str, Any]) -> None:
-        """Queue the record of something that is no flow: `reload`, `approval`. `details`: plain values."""
+        """Queue the record of something that is no flow: `reload`, `approval`. `details`: plain values.
+
+        Raises RecordingUnavailable after `close`.
+        """
         state = event_state(kind, details, self._clock())
         self._queue(Finished(state["id"], state, Step.DONE))
 

@@ -133,7 +133,8 @@ def is_secret_name(name: bytes, names: Names, query: bool) -> bool:
 
 def is_secret_header(name: bytes, names: Names) -> bool:
     lower = name.decode("latin-1").strip().lower()
-    return lower in HEADERS or lower in names.headers or HEADER_FAMILIES.search(lower) is not None
+    # CGI makes `_` and `-` the same (RFC 3875, 4.1.18).
+    return lower in HEADERS or lower.replace("_", "-") in names.headers or HEADER_FAMILIES.search(lower) is not None
 
 
 CHALLENGES = (b"www-authenticate", b"proxy-authenticate")

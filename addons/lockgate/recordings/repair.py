@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.recordings.chain import START, Link
-from lockgate.recordings.disk import AppendFile, sync_directory
+from lockgate.recordings.disk import AppendFile
 from lockgate.recordings.files import JOURNAL, TORN_SUFFIX, Record, RecordFile, Tail, first_number, in_order
 from lockgate.recordings.journal import OpenIntent, Replay, replay
+from lockgate.state import sync_directory
 
 
 @dataclass(slots=True)

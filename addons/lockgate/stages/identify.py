@@ -8,8 +8,10 @@ import time
 from mitmproxy import http
 
 from lockgate.errors import KeysUnavailable, Refused, TokenRejected
-from lockgate.exchange import Exchange, exchange, hide_token, is_reverse
-from lockgate.identity.presented import read_presented
+from lockgate.exchange import Exchange, Session, exchange, hide_token, is_reverse
+from lockgate.identity.jwt import Verifier
+from lockgate.identity.presented import Presented, read_presented
+from lockgate.model import Principal
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
 
@@ -17,26 +19,37 @@ HOW = "Send a valid token: as HTTPS_PROXY=http://agent:TOKEN@HOST:PORT, or as Be
 
 
 class Identify:
-    """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone."""
+    """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone, the
+    rules may be others. The rules in force when a request is whole are those it is decided by, to its end.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        found = exchange(flow)
+        found, verifier = self._begin(flow)
         if found.session.tunnel:
             raise Refused(Refusal(400, "This connection is a tunnel already.", "Open another.", close=True))
-        self._identify(flow, found, 407)
+        self._identify(flow, found, verifier, 407)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        found = exchange(flow)
+        found, verifier = self._begin(flow)
         if found.session.tunnel and found.identity_values:
             detail = "A second identity was sent inside the tunnel."
             raise Refused(Refusal(400, detail, "Send it on CONNECT only.", close=True))
-        self._identify(flow, found, 401 if found.session.tunnel or is_reverse(flow.client_conn) else 407)
+        self._identify(flow, found, verifier, 401 if found.session.tunnel or is_reverse(flow.client_conn) else 407)
 
-    def _identify(self, flow: http.HTTPFlow, found: Exchange, status: int) -> None:
-        found.generation = self._runtime.generation
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A body may take its time: nobody keeps rules that are gone by sending one slowly."""
+        if exchange(flow).generation is not self._runtime.current.generation:
+            self.requestheaders(flow)
+
+    def _begin(self, flow: http.HTTPFlow) -> tuple[Exchange, Verifier]:
+        found, current = exchange(flow), self._runtime.current
+        found.generation = current.generation
+        return found, current.verifier
+
+    def _identify(self, flow: http.HTTPFlow, found: Exchange, verifier: Verifier, status: int) -> None:
         session = found.session
         try:
             presented = session.presented if session.tunnel else read_presented(found.identity_values)
@@ -44,19 +57,28 @@ class Identify:
                 raise TokenRejected("no token was sent")
             if hide_token(flow.request, presented):
                 raise Refused(TOKEN_INSIDE)
-            principal = self._runtime.verifier.verify(presented.token, time.time(), _is_loopback(flow))
+            principal = verifier.verify(presented.token, time.time(), _is_loopback(flow))
         except TokenRejected as rejected:
             detail = f"The caller is not identified: {rejected.reason}."
             # Inside a tunnel a fresh token needs a fresh CONNECT.
             raise Refused(Refusal(status, detail, HOW, close=session.tunnel is not None)) from None
         except KeysUnavailable:
             raise Refused(Refusal(503, "The token issuer's keys cannot be read.", "Tell the operator.")) from None
-        held = session.principal
-        if held and (held.issuer, held.subject, held.roles) != (principal.issuer, principal.subject, principal.roles):
+        if not _is_same(session, presented, principal):
             detail = "This connection belongs to another principal."
             raise Refused(Refusal(403, detail, "Open a connection of your own.", close=True))
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
+
+
+def _is_same(session: Session, presented: Presented, principal: Principal) -> bool:
+    """Whether a connection's principal is still the same: with the same token, though the rules now give it others
+    roles; or with another one of the same issuer, subject and roles.
+    """
+    held, token = session.principal, session.presented
+    if held is None or (token is not None and token.token == presented.token):
+        return True
+    return (held.issuer, held.subject, held.roles) == (principal.issuer, principal.subject, principal.roles)
 
 
 def _is_loopback(flow: http.HTTPFlow) -> bool:

@@ -43,14 +43,14 @@ class Local:
 
     def _whoami(self, found: Exchange) -> bytes:
         principal = found.principal
-        assert principal is not None
-        known = [role for role in principal.roles if self._runtime.generation.policy.knows(role)]
+        assert principal is not None and found.generation is not None
+        known = [role for role in principal.roles if found.generation.policy.knows(role)]
         who = {
             "issuer": principal.issuer,
             "subject": principal.subject,
             "roles": known,
             "expires_at": principal.expires_at,
-            "generation": self._runtime.generation.id,
+            "generation": found.generation.id,
         }
         return json.dumps(who).encode() + b"\n"
 

@@ -19,6 +19,7 @@ from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.masking import compile_masks
 from lockgate.refusals import Refusal
+from lockgate.runtime import Runtime
 
 LARGE = 256 * 1024  # bytes: from here on a body is worked on off the loop
 # Transfer-Encoding is still needed to read the body; it goes with the body's framing.
@@ -70,14 +71,16 @@ masker = lru_cache(maxsize=4096)(compile_masks)
 class Mask:
     """Marks an answer as masked; without that mark it does not pass the door."""
 
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
     def request(self, flow: http.HTTPFlow) -> None:
         """Ask for the whole: a part of a document cannot be masked, and half a secret is not recognised. A read does
         not ask whether a guess at the unmasked document is right.
         """
         found = exchange(flow)
-        masks = found.decision.masks if found.decision else ()
-        names = list(PARTIAL if masks or found.credential else ())
-        if masks and flow.request.method in ("GET", "HEAD"):
+        names = list(PARTIAL if _alters(found) or found.credential else ())
+        if _alters(found) and flow.request.method in ("GET", "HEAD"):
             names += GUESSES
         for name in names:
             flow.request.headers.pop(name, None)
@@ -97,6 +100,7 @@ class Mask:
         work = partial(
             _masked,
             found,
+            self._runtime.hash_key,
             raw,
             ", ".join(response.headers.get_all("content-encoding")) or None,
             response.headers.get("content-type"),
@@ -115,10 +119,15 @@ class Mask:
         found.masked = True
 
 
+def _alters(found: Exchange) -> bool:
+    """Whether rules mask the answer. One that was never decided has none, and never gets here."""
+    return found.decision is not None and found.decision.alters
+
+
 def _passes(found: Exchange, name: str) -> bool:
     """Whether a header field of the target's goes on to the agent."""
     assert found.target is not None
-    if found.decision and found.decision.masks:
+    if _alters(found):
         return name in BESIDE_MASKS or (name == "set-cookie" and found.target.pass_cookies)
     if name in NEVER:
         return False
@@ -135,28 +144,31 @@ def _scrubbed_field(found: Exchange, field: tuple[bytes, bytes]) -> tuple[bytes,
     return (b"x-redacted" if in_name else name), value
 
 
-def _masked(found: Exchange, raw: bytes, coding: str | None, content_type: str | None, status: int) -> bytes | None:
-    """The body to deliver; None for an error body that must be replaced.
+def _masked(
+    found: Exchange, key: bytes, raw: bytes, coding: str | None, content_type: str | None, status: int
+) -> bytes | None:
+    """The body to deliver; None for an error body that must be replaced. `key` is that of hashes.
 
     Raises:
         BodyUnreadable: it has no single meaning, so it is not known what it holds.
         MaskingFailed: a mask applies to something that is not JSON, or fails.
     """
-    masks = found.decision.masks if found.decision else ()
-    if not raw or (not masks and found.credential is None):
+    decision = found.decision
+    altering = decision if decision and decision.alters else None
+    if not raw or (altering is None and found.credential is None):
         return raw
     assert found.target is not None
     try:
         if status == 206:
             raise MaskingFailed("a part was sent where the whole was asked for")
         body = encodings.decode(raw, coding, found.target.limits.response)
-        if masks:
+        if altering is not None:
             if not is_json(content_type):
                 raise MaskingFailed("not a JSON document")
-            document, found.masks = masker(masks).apply(parse(body))
+            document, found.masks = masker(altering.masks, altering.shows, key).apply(parse(body))
             body = dumps(document)
     except (BodyUnreadable, MaskingFailed):
-        if status >= 400 and masks:
+        if status >= 400 and altering is not None:
             return None
         raise
     if found.credential is not None:
@@ -172,7 +184,7 @@ def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
     headers = response.headers
     headers.pop("transfer-encoding", None)
     bodyless = flow.request.method == "HEAD" or response.status_code in (204, 304)
-    if changed or (found.decision and found.decision.masks):
+    if changed or _alters(found):
         for name in OF_THE_ORIGINAL:
             headers.pop(name, None)
         if bodyless:

@@ -47,8 +47,12 @@ class Read:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        target, request = found.target, flow.request
-        assert target is not None and found.generation is not None and found.principal is not None
+        request = flow.request
+        assert found.generation is not None and found.principal is not None
+        if found.generation.target_for(request.scheme, request.host, request.port) is not found.target:
+            self.requestheaders(flow)  # the rules changed while the body came
+        target = found.target
+        assert target is not None
         if request.trailers:
             raise _unreadable("it has trailers")
         body = await _decoded(request, target)

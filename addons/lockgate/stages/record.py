@@ -12,6 +12,7 @@ from mitmproxy import http
 from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Decision, Principal
+from lockgate.policy.generation import Generation
 from lockgate.recordings.dump import flow_state
 from lockgate.recordings.recorder import Outcome
 from lockgate.refusals import Refusal
@@ -63,13 +64,27 @@ class Record:
         found.finished = True
 
     async def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
-        max_body = self._runtime.generation.gateway.recordings_max_body
-        work = partial(flow_state, flow, projection(flow, found), max_body=max_body)
+        max_body = self._generation(found).gateway.recordings_max_body
+        redactions = self._redactions(found)
+        work = partial(flow_state, flow, projection(flow, found), max_body=max_body, redactions=redactions)
         size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
         state = await asyncio.to_thread(work) if size > LARGE else work()
         if not (found.masked or found.refusal or found.own):
             state["response"] = None  # it has not been masked
         return state
+
+    def _generation(self, found: Exchange) -> Generation:
+        """That of the request; a request that was refused before anything else has none of its own."""
+        return found.generation or self._runtime.current.generation
+
+    def _redactions(self, found: Exchange) -> tuple[str, ...]:
+        """What is left out of the record of the request: all that any rule leaves out, until it has been decided."""
+        if found.decision is not None:
+            return found.decision.redactions
+        generation = self._generation(found)
+        targets = [found.target.name] if found.target else generation.targets
+        texts = {text for target in targets for text in generation.policy.redactions(target)}
+        return tuple(sorted(texts))
 
 
 def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from lockgate.policy.conditions.syntax import (
     Node,
     Unary,
     parse,
+    reads,
 )
 
 
@@ -125,6 +126,22 @@ def test_what_a_wrong_text_is_told(text: str, offset: int, message: str) -> None
     with pytest.raises(ConditionInvalid) as caught:
         parse(text)
     assert (caught.value.offset, caught.value.message) == (offset, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("body.a == 1", {"body"}, id="plain"),
+        pytest.param("request.method == 'body'", {"request"}, id="as-text"),
+        pytest.param("principal.claims.body == 1", {"principal"}, id="as-member"),
+        pytest.param("has(body.a)", {"body"}, id="in-has"),
+        pytest.param("principal.roles.exists(r, r in body.roles)", {"principal", "body", "r"}, id="in-macro"),
+        pytest.param("[1, {'a': body}] == []", {"body"}, id="deep"),
+        pytest.param("true", set(), id="nothing"),
+    ],
+)
+def test_what_is_read(text: str, expected: set[str]) -> None:
+    assert reads(parse(text)) == expected
 
 
 LEAVES = st.sampled_from(

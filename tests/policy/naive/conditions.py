@@ -163,6 +163,10 @@ def claim(name: str) -> Term:
     return read
 
 
+def open_field(path: str, kind: str) -> dict[str, str]:
+    return {path: kind} if path.startswith("body.") else {}
+
+
 def number_compared(path: str, read: Term, operator: str, bound: float) -> Condition:
     compare: dict[str, Callable[[Any], bool]] = {
         "<=": lambda value: value <= bound,
@@ -170,8 +174,9 @@ def number_compared(path: str, read: Term, operator: str, bound: float) -> Condi
         "==": lambda value: value == bound,
         "!=": lambda value: value != bound,
     }
-    types = {path: "number"} if path.startswith("body.") else {}
-    return Condition(f"{path} {operator} {bound}", lambda facts: compare[operator](number(read(facts))), types)
+    return Condition(
+        f"{path} {operator} {bound}", lambda facts: compare[operator](number(read(facts))), open_field(path, "number")
+    )
 
 
 def text_compared(path: str, read: Term, operator: str, bound: str) -> Condition:
@@ -179,23 +184,37 @@ def text_compared(path: str, read: Term, operator: str, bound: str) -> Condition
         "==": lambda value: value == bound,
         "!=": lambda value: value != bound,
     }
-    return Condition(f"{path} {operator} {json.dumps(bound)}", lambda facts: compare[operator](text(read(facts))))
+    return Condition(
+        f"{path} {operator} {json.dumps(bound)}",
+        lambda facts: compare[operator](text(read(facts))),
+        open_field(path, "string"),
+    )
 
 
 def starts_with(path: str, read: Term, prefix: str) -> Condition:
-    return Condition(f"{path}.startsWith({json.dumps(prefix)})", lambda facts: text(read(facts)).startswith(prefix))
+    return Condition(
+        f"{path}.startsWith({json.dumps(prefix)})",
+        lambda facts: text(read(facts)).startswith(prefix),
+        open_field(path, "string"),
+    )
 
 
 def text_among(path: str, read: Term, values: list[str]) -> Condition:
-    return Condition(f"{path} in {json.dumps(values)}", lambda facts: text(read(facts)) in values)
+    return Condition(
+        f"{path} in {json.dumps(values)}", lambda facts: text(read(facts)) in values, open_field(path, "string")
+    )
 
 
 def text_listed(path: str, read: Term, name: str) -> Condition:
-    return Condition(f"{path} in lists.{name}", lambda facts: text(read(facts)) in facts.lists[name])
+    return Condition(
+        f"{path} in lists.{name}", lambda facts: text(read(facts)) in facts.lists[name], open_field(path, "string")
+    )
 
 
 def number_listed(path: str, read: Term, name: str) -> Condition:
-    return Condition(f"{path} in lists.{name}", lambda facts: number(read(facts)) in facts.lists[name])
+    return Condition(
+        f"{path} in lists.{name}", lambda facts: number(read(facts)) in facts.lists[name], open_field(path, "number")
+    )
 
 
 def contains(path: str, read: Term, value: str) -> Condition:
@@ -204,7 +223,7 @@ def contains(path: str, read: Term, value: str) -> Condition:
     def holds(facts: Facts) -> bool:
         return value in [text(each) for each in items(read(facts))]
 
-    return Condition(f"{json.dumps(value)} in {path}", holds)
+    return Condition(f"{json.dumps(value)} in {path}", holds, open_field(path, "list"))
 
 
 def every(path: str, read: Term, value: str) -> Condition:
@@ -213,14 +232,18 @@ def every(path: str, read: Term, value: str) -> Condition:
     def holds(facts: Facts) -> bool:
         return len(sized(read(facts))) <= 3 and all(text(each) == value for each in items(read(facts)))
 
-    return Condition(f"size({path}) <= 3 && {path}.all(each, each == {json.dumps(value)})", holds)
+    return Condition(
+        f"size({path}) <= 3 && {path}.all(each, each == {json.dumps(value)})", holds, open_field(path, "list")
+    )
 
 
 def some(path: str, read: Term, value: str) -> Condition:
     def holds(facts: Facts) -> bool:
         return len(sized(read(facts))) > 3 or any(text(each) == value for each in items(read(facts)))
 
-    return Condition(f"size({path}) > 3 || {path}.exists(each, each == {json.dumps(value)})", holds)
+    return Condition(
+        f"size({path}) > 3 || {path}.exists(each, each == {json.dumps(value)})", holds, open_field(path, "list")
+    )
 
 
 def has(path: str, read: Term) -> Condition:

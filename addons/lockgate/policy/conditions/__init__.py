@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from lockgate.policy.conditions.bounds import require_bounds
-from lockgate.policy.conditions.check import check, reads
+from lockgate.policy.conditions.check import check
 from lockgate.policy.conditions.declarations import parse_types, require_read
 from lockgate.policy.conditions.evaluate import compiled
 from lockgate.policy.conditions.fields import Fields
 from lockgate.policy.conditions.kinds import http_facts
-from lockgate.policy.conditions.syntax import ConditionInvalid, parse
+from lockgate.policy.conditions.syntax import ConditionInvalid, parse, reads
 
 __all__ = ["Condition", "ConditionInvalid", "compile_condition", "compile_conditions", "parse_types"]
 
@@ -56,20 +56,26 @@ def compile_conditions(
     captures: Iterable[str],
     lists: Lists = NONE,
     types: Mapping[str, str] = NONE,
+    permits: bool | None = None,
 ) -> tuple[Condition | None, Condition | None]:
     """The conditions of one rule on HTTP requests, whose resource pattern has these captures.
 
     `lists` are what conditions read as `lists.NAME`, `types` the declared types of open fields
-    (`{"body.amount": "number"}`). An open field has one type in both conditions. Raises ConditionInvalid, whose `path`
-    says which of the texts is meant: `("when",)`, `("unless",)` or `("types", key)`.
+    (`{"body.amount": "number"}`). An open field has one type in both conditions. `permits` says whether the rule
+    permits where it matches: a list longer than a loop's bound must not make more permitted. Raises ConditionInvalid,
+    whose `path` says which of the texts is meant: `("when",)`, `("unless",)` or `("types", key)`.
     """
     texts = {part: text for part, text in (("when", when), ("unless", unless)) if text is not None}
-    found = compile_all(texts, captures, lists, types)
+    found = compile_all(texts, captures, lists, types, permits)
     return found.get("when"), found.get("unless")
 
 
 def compile_all(
-    texts: Mapping[str, str], captures: Iterable[str], lists: Lists, types: Mapping[str, str]
+    texts: Mapping[str, str],
+    captures: Iterable[str],
+    lists: Lists,
+    types: Mapping[str, str],
+    permits: bool | None = None,
 ) -> dict[str, Condition]:
     trees = {}
     for part, text in texts.items():
@@ -84,7 +90,7 @@ def compile_all(
                 check(tree, facts, fields)
     for part, tree in trees.items():
         with placed(part):
-            require_bounds(tree)
+            require_bounds(tree, permits if part == "when" or permits is None else not permits)
     require_read(types, trees.values())
     checks = fields.checks(trees.values())
     return {

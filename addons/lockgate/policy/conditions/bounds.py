@@ -22,6 +22,7 @@ from lockgate.policy.conditions.syntax import (
     Node,
     Unary,
     parts,
+    reads,
 )
 
 MAX_ELEMENTS = 1000
@@ -30,33 +31,45 @@ Guards = frozenset[Hashable]
 NONE: Guards = frozenset()
 
 
-def require_bounds(node: Node, guards: Guards = NONE) -> None:
-    """Raises ConditionInvalid, saying what to write, for a loop in `node` that no bound stands before."""
+def require_bounds(node: Node, permits: bool | None = None, guards: Guards = NONE) -> None:
+    """Raises ConditionInvalid, saying what to write, for a loop in `node` that no bound stands before.
+
+    `permits` says whether more is permitted where `node` is true; None where that is not known. A list that is longer
+    than its bound must never permit more: there, `&&` makes the condition false and `||` makes it true.
+    """
     match node:
         case Binary(operator="&&" | "||", left=left, right=right):
-            require_bounds(left, guards)
-            require_bounds(right, guards | bounded_where(left, node.operator == "&&"))
+            fits = permits is None or permits is (node.operator == "&&")
+            require_bounds(left, permits, guards)
+            require_bounds(right, permits, guards | bounded_where(left, node.operator == "&&") if fits else guards)
         case Conditional(test=test, then=then, otherwise=otherwise):
-            require_bounds(test, guards)
-            require_bounds(then, guards | bounded_where(test, True))
-            require_bounds(otherwise, guards | bounded_where(test, False))
+            require_bounds(test, None, guards)
+            require_bounds(then, permits, guards | bounded_where(test, True))
+            require_bounds(otherwise, permits, guards | bounded_where(test, False))
+        case Unary(operator="!", operand=operand):
+            require_bounds(operand, None if permits is None else not permits, guards)
         case _:
             if isinstance(node, Comprehension):
-                require_bound(node, guards)
+                require_bound(node, permits, guards)
             for part in parts(node):
-                require_bounds(part, guards)
+                require_bounds(part, None, guards)
 
 
-def require_bound(node: Comprehension, guards: Guards) -> None:
+def require_bound(node: Comprehension, permits: bool | None, guards: Guards) -> None:
     long = unbounded(node.operand, guards)
-    if long is not None:
-        name, loop = sketch(long), sketch(node)
-        raise ConditionInvalid(
-            node.offset,
-            f"{node.macro} goes through {name}, which the agent can make long: write size({name}) <= 100 && {loop};"
-            f" or size({name}) > 100 || {loop} where a longer one must count as true, as in a deny"
-            f" ({MAX_ELEMENTS} at most)",
-        )
+    if long is None:
+        return
+    name, loop = sketch(long), sketch(node)
+    who = "a token" if "principal" in reads(long) else "the agent"
+    forms = {True: f"size({name}) <= 100 && {loop}", False: f"size({name}) > 100 || {loop}"}
+    if permits is None:
+        what = f"{forms[True]}; or {forms[False]} where a longer one must count as true, as in a deny"
+    else:
+        what = f"{forms[permits]}, so that a longer one does not get past this"
+    raise ConditionInvalid(
+        node.offset,
+        f"{node.macro} goes through {name}, which {who} can make long: write {what} ({MAX_ELEMENTS} at most)",
+    )
 
 
 def unbounded(node: Node, guards: Guards) -> Node | None:

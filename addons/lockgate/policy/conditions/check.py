@@ -16,11 +16,13 @@ from lockgate.policy.conditions.kinds import (
     ARITHMETIC,
     BOOL,
     DOUBLE,
+    DURATION,
     INT,
     JSON,
     NULL,
     NUMBERS,
     STRING,
+    TIMESTAMP,
     Facts,
     Kind,
     alike,
@@ -45,15 +47,14 @@ from lockgate.policy.conditions.syntax import (
     Name,
     Node,
     Unary,
-    walk,
 )
 
-__all__ = ["check", "reads", "suggestion"]
+__all__ = ["check", "suggestion"]
 
 # Facts of protocols that this rule cannot be about.
 ELSEWHERE = frozenset({"graphql", "rpc", "tool", "sql", "ssh"})
 
-ORDERED = ("bool", "int", "double", "duration", "string", "timestamp")
+ORDERED = frozenset({"bool", "int", "double", "duration", "string", "timestamp"})
 
 
 def check(tree: Node, facts: Facts, fields: Fields) -> None:
@@ -62,15 +63,9 @@ def check(tree: Node, facts: Facts, fields: Fields) -> None:
     Raises ConditionInvalid unless `tree` can be evaluated over `facts` and is true or false.
     """
     checker = Checker(facts, fields)
-    kind = checker.kind(tree)
+    kind = checker.narrowed(tree, checker.kind(tree), BOOL.types, tree)
     if "bool" not in kind.types:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
-    checker.narrowed(tree, kind, BOOL.types, tree)
-
-
-def reads(tree: Node) -> frozenset[str]:
-    """The names that `tree` reads: of facts, for no variable can have the name of one, and of variables."""
-    return frozenset(node.name for node in walk(tree) if isinstance(node, Name))
 
 
 class Checker:
@@ -267,8 +262,10 @@ class Checker:
             self.membership(node, left, right)
             return BOOL
         if node.operator in ("<", "<=", ">", ">="):
-            left = self.expect(node.left, node, *ORDERED, kind=left)
-            right = self.expect(node.right, node, *ORDERED, kind=right)
+            left = self.narrowed(node.left, left, family(right.types) & ORDERED, node)
+            right = self.narrowed(node.right, right, family(left.types) & ORDERED, node)
+            self.expect(node.left, node, *ORDERED, kind=left)
+            self.expect(node.right, node, *ORDERED, kind=right)
             self.comparable(node, left, right)
             return BOOL
         return self.arithmetic(node, left, right)
@@ -285,7 +282,7 @@ class Checker:
         left = self.narrowed(node.left, left, family(right.types), node)
         right = self.narrowed(node.right, right, family(left.types), node)
         if not alike(left, right):
-            hint = instant_hint(node.left, left, right) or instant_hint(node.right, right, left)
+            hint = instant_hint(node.left, left, right, right.name) or instant_hint(node.right, right, left, left.name)
             raise ConditionInvalid(node.offset, f"compares {left} with {right}, which are never alike{hint}")
 
     def membership(self, node: Binary, left: Kind, right: Kind) -> None:
@@ -312,8 +309,9 @@ class Checker:
         right = self.narrowed(node.right, right, frozenset(other for _, one, other in known if one in left.types), node)
         results = {ARITHMETIC[types] for types in known if types[1] in left.types and types[2] in right.types}
         if not results:
-            mixed = {left, right} == {INT, DOUBLE}
-            hint = ": write whole numbers as decimals (1.0), or double(x)" if mixed else ""
+            hint = ": write whole numbers as decimals (1.0), or double(x)" if {left, right} == {INT, DOUBLE} else ""
+            hint = hint or instant_hint(node.left, left, right, "timestamp")
+            hint = hint or instant_hint(node.right, right, left, "timestamp")
             raise ConditionInvalid(node.offset, f"CEL has no {left.name} {node.operator} {right.name}{hint}")
         return of(*results)
 
@@ -349,10 +347,10 @@ def element(kind: Kind) -> Kind:
     return STRING if "list" not in kind.types else JSON
 
 
-def instant_hint(operand: Node, one: Kind, other: Kind) -> str:
-    """JSON has no instants and durations: text stands for them."""
-    if other.name in ("timestamp", "duration") and "string" in one.types and one != STRING:
-        return f": write {other.name}({describe(operand)})"
+def instant_hint(operand: Node, one: Kind, other: Kind, function: str) -> str:
+    """What to write where an operand from JSON, which has text for instants and durations, meets one of those."""
+    if other in (TIMESTAMP, DURATION) and "string" in one.types and one != STRING:
+        return f": write {function}({describe(operand)})"
     return ""
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from lockgate.policy.conditions.syntax import Binary, Call, Comprehension, Has, Index, Literal, Member, Name, Node
+from lockgate.policy.conditions.syntax import (
+    Binary,
+    Call,
+    Comprehension,
+    Has,
+    Index,
+    Literal,
+    Member,
+    Name,
+    Node,
+    Unary,
+)
 
 
 def describe(node: Node) -> str:
@@ -34,6 +45,8 @@ def sketch(node: Node) -> str:
     match node:
         case Binary():
             return f"{operand(node.left)} {node.operator} {operand(node.right)}"
+        case Unary():
+            return f"{node.operator}{operand(node.operand)}"
         case Comprehension():
             return f"{operand(node.operand)}.{node.macro}(...)"
         case Has():

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException
+from functools import lru_cache
 from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.model import Unreadable
-from lockgate.policy.conditions.check import reads
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.evaluation import MAX_STEPS, Evaluation
 from lockgate.policy.conditions.fields import Check, Path, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
-from lockgate.policy.conditions.kinds import NUMBERS
+from lockgate.policy.conditions.kinds import NUMBERS, element_of
 from lockgate.policy.conditions.operators import ORDER, arithmetic, both_null, in_range, ordered, same
 from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.conditions.syntax import (
@@ -38,6 +38,7 @@ from lockgate.policy.conditions.syntax import (
     Name,
     Node,
     Unary,
+    reads,
 )
 from lockgate.policy.conditions.values import exact, mismatch, type_of, wrong_type
 
@@ -301,17 +302,17 @@ class Compiler:
 
     def within_named(self, node: Binary, named: tuple[str | int | Decimal, ...]) -> Part:
         """Whether a value is in a list of the rules: all text or all numbers, so one look-up by value answers."""
-        left, members = self.part(node.left), frozenset(named)
-        types = {type_of(member, node.right) for member in named}
-        types |= NUMBERS if types & NUMBERS else set()
+        left, members, kind = self.part(node.left), members_of(named), element_of(named)
 
         def run(at: Evaluation) -> bool:
             at.spend(3)
             value = left(at)
             found = type_of(value, node.left)
-            if types and found not in types:
-                raise mismatch(node, found, " or ".join(sorted(types)))
-            return bool(types) and (exact(value) if found in NUMBERS else value) in members
+            if kind is None:  # the list is empty
+                return False
+            if found not in kind.types:
+                raise mismatch(node, found, kind.name)
+            return (exact(value) if found in NUMBERS else value) in members
 
         return run
 
@@ -346,7 +347,7 @@ def checked(node: Node, part: Part, check: Check) -> Part:
             at.spend(len(value))
             for each in value:
                 if type_of(each, node) not in element.types:
-                    raise Unevaluable(f"{describe(node)} is a list not of {element.name} alone")
+                    raise Unevaluable(f"{describe(node)} has an element that is not of type {element.name}")
         return value
 
     return run
@@ -358,6 +359,12 @@ def typed(value: Any, node: Node, types: tuple[str, ...]) -> Any:
     if found not in types:
         raise wrong_type(node, found, *types)
     return exact(value) if found == "double" else value
+
+
+@lru_cache(maxsize=128)
+def members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str | int | Decimal]:
+    """The members for looking up: one set for all conditions that read a list, which may be long."""
+    return frozenset(named)
 
 
 def is_null(node: Node) -> bool:

@@ -100,11 +100,11 @@ class Fields:
         return kind
 
     def conflict(self, path: Path, wanted: Kind, use: str) -> str:
-        name, known = written(path), self.kind(path)
+        name, known, wrong = written(path), self.kind(path), precisely(wanted)
         if path not in self.reasons:
-            return f"{name} is declared {known.name} under types, and {precisely(wanted)} in {use}: mend one of them"
+            return f"{name} is declared {known.name} under types, and {wrong} in {use}: mend one of them"
         return (
-            f"{name} is {precisely(known)} in {self.reasons[path]} and {precisely(wanted)} in {use}:"
+            f"{name} is {precisely(known)} in {self.reasons[path]} and {wrong} in {use}:"
             f" mend the wrong one; types: {{{name}: ...}} says which it is"
         )
 

@@ -72,6 +72,7 @@ DOUBLE = of("double")
 NUMBER = Kind(NUMBERS)
 NULL = of("null")
 TIMESTAMP = of("timestamp")
+DURATION = of("duration")
 # What may stand in a body or a token: JSON has no instants and no durations.
 JSON = of("null", "bool", "int", "double", "string", "list", "map")
 

@@ -198,6 +198,11 @@ def walk(tree: Node) -> Iterator[Node]:
         pending += parts(node)
 
 
+def reads(tree: Node) -> frozenset[str]:
+    """The names that `tree` reads: of facts, for no variable can have the name of one, and of variables."""
+    return frozenset(node.name for node in walk(tree) if isinstance(node, Name))
+
+
 def parts(node: Node) -> Iterator[Node]:
     """The nodes directly below `node`."""
     match node:

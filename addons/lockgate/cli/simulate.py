@@ -1,0 +1,190 @@
+"""What the gateway would do with a request, without one being sent: reading, deciding and masking as the stages do.
+
+What it cannot tell: whether a token is taken, a secret is there, the target answers, or repeats a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import click
+
+from lockgate.actions import head, http
+from lockgate.bodies import encodings
+from lockgate.bodies.json import dumps, is_json, parse
+from lockgate.credentials.credential import without_parameter
+from lockgate.errors import (
+    BodyTooLarge,
+    BodyUnreadable,
+    EncodingNotAccepted,
+    MaskingFailed,
+    Refused,
+    RequestUnreadable,
+    RulesInvalid,
+)
+from lockgate.masking import compile_masks
+from lockgate.model import Action, Decision, HttpFacts, Principal, Target, Verdict
+from lockgate.policy.authorize import authorize
+from lockgate.policy.cases import Answer, Request, Response, Url
+from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.generation import Generation
+from lockgate.policy.load import load
+from lockgate.refusals import Refusal
+
+HASH_KEY = bytes(32)  # of a gateway that there is not: its hashes tell nobody anything
+
+masker = lru_cache(maxsize=1024)(compile_masks)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What would become of a request.
+
+    Where it is refused before any rule is asked, `decision` is None. `refusal` is what the agent gets instead of an
+    answer. `unseen` are the header fields that no rule sees, by name.
+    """
+
+    target: Target | None = None
+    action: Action | None = None
+    decision: Decision | None = None
+    refusal: Refusal | None = None
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return str(self.decision.verdict) if self.decision else "unreadable"
+
+
+def loaded(directory: Path) -> Generation:
+    """The rules of a directory. Raises ClickException, one line, where they have errors."""
+    try:
+        return load(directory)
+    except RulesInvalid as invalid:
+        first, more = invalid.problems[0], len(invalid.problems) - 1
+        behind = f" (and {more} more: lockgate check {directory})" if more else ""
+        raise click.ClickException(f"{directory}/{first}{behind}") from None
+
+
+def require_known(generation: Generation, roles: tuple[str, ...]) -> None:
+    """Raise ClickException for a role that the rules do not have."""
+    for role in roles:
+        if not generation.policy.knows(role):
+            near = suggestion(role, generation.policy.lineages)
+            raise click.ClickException(f"unknown role {role}: {near}")
+
+
+def simulate(generation: Generation, principal: Principal, request: Request, now: datetime) -> Simulated:
+    """What would become of a request of somebody who is identified, sent through the proxy."""
+    unseen = tuple(dict.fromkeys(name.lower() for name, _ in request.headers if not head.is_passed_on(name)))
+    target = None
+    try:
+        head.require_plain(request.headers)
+        target = target_of(generation, request)
+        action, facts = read(generation, target, request)
+    except RequestUnreadable as unreadable:
+        return Simulated(target, refusal=unreadable_refusal(unreadable.reason), unseen=unseen)
+    except Refused as refused:
+        return Simulated(target, refusal=refused.refusal, unseen=unseen)
+    decision = authorize(generation.policy, principal, (action,), facts, now)
+    return Simulated(target, action, decision, refusal_of(decision, action.verb), unseen)
+
+
+def target_of(generation: Generation, request: Request) -> Target:
+    url = request.url
+    host = ascii_name(url)
+    target = generation.target_for(url.scheme, host, url.port)
+    if target is None:
+        where = f"{url.scheme}://{host[:255]}:{url.port}"
+        raise Refused(Refusal(403, f"No target is named for {where}.", "Ask the operator to add it to targets.yaml."))
+    hosts = head.values(request.headers, "host")
+    accepted = {target.authority, f"{target.authority.removesuffix(f':{target.port}')}:{target.port}"}
+    if len(hosts) > 1 or any(host.lower() not in accepted for host in hosts):
+        raise RequestUnreadable("its Host header is not its destination")
+    return target
+
+
+def ascii_name(url: Url) -> str:
+    try:
+        return url.host.encode("idna").decode().lower()
+    except UnicodeError:
+        raise RequestUnreadable("its host is no name") from None
+
+
+def read(generation: Generation, target: Target, request: Request) -> tuple[Action, HttpFacts]:
+    """The action and the facts. Raises RequestUnreadable, Refused."""
+    body = decoded(request, target)
+    fields = [(name, value) for name, value in request.headers if head.is_passed_on(name) and name.lower() != "host"]
+    fields.append(("host", target.authority))
+    if request.body and not head.values(fields, "content-length") and not head.values(fields, "transfer-encoding"):
+        fields.append(("content-length", str(len(request.body))))
+    path = request.url.path
+    if target.credential is not None:
+        spec = generation.credentials[target.credential]
+        if spec.kind == "header":
+            fields = [field for field in fields if field[0].lower() != spec.field.lower()]
+        if spec.kind == "query":
+            path = without_parameter(path, spec.field)
+    (action,), facts, _ = http.read(request.method, target, path, fields, head.document(fields, body))
+    return action, facts
+
+
+def decoded(request: Request, target: Target) -> bytes:
+    coding = ", ".join(head.values(request.headers, "content-encoding")) or None
+    limit = target.limits.request
+    try:
+        if len(request.body) > limit:
+            raise BodyTooLarge("the body is larger than its limit")
+        return encodings.decode(request.body, coding, limit)
+    except BodyTooLarge:
+        detail = f"The body is larger than the {limit} bytes the target takes."
+        raise Refused(Refusal(413, detail, "Send less.", close=True)) from None
+    except BodyUnreadable as unreadable:
+        status = 415 if isinstance(unreadable, EncodingNotAccepted) else 400
+        detail = f"The body cannot be decoded: {unreadable}."
+        raise Refused(Refusal(status, detail, "Send it without Content-Encoding.")) from None
+
+
+def unreadable_refusal(why: str) -> Refusal:
+    return Refusal(400, f"The request cannot be read in one way only: {why}.", "Send it plainly.", close=True)
+
+
+def refusal_of(decision: Decision, verb: str) -> Refusal | None:
+    """What the agent is told of a decision; None of an allow."""
+    rule = decision.rule
+    if decision.verdict is Verdict.DENY:
+        default = f"The rule {rule} denies this." if rule else f"No rule allows this {verb}."
+        then = "Follow the reason." if decision.reason else "Ask for something a rule allows."
+        return Refusal(403, decision.reason or default, f"Do not retry unchanged. {then}", rule)
+    if decision.verdict is Verdict.HOLD:
+        reason = decision.reason or f"The rule {rule} holds this for a person."
+        detail = f"{reason} Approvals cannot be given on this gateway yet."
+        return Refusal(503, detail, "Ask a person to do it another way.", rule)
+    return None
+
+
+def answer(decision: Decision, target: Target, response: Response) -> Answer:
+    """What the agent gets of what the target answers: `raw`, as bytes, or nothing of the target's."""
+    if not response.body or (not decision.alters and target.credential is None):
+        return Answer("raw", response.body)
+    try:
+        return Answer("raw", masked(decision, target, response))
+    except (BodyUnreadable, MaskingFailed):
+        return Answer("withheld" if response.status >= 400 and decision.alters else "refused")
+
+
+def masked(decision: Decision, target: Target, response: Response) -> bytes:
+    """Raises BodyUnreadable, MaskingFailed."""
+    if response.status == 206:
+        raise MaskingFailed("a part was sent where the whole was asked for")
+    coding = ", ".join(head.values(response.headers, "content-encoding")) or None
+    body = encodings.decode(response.body, coding, target.limits.response)
+    if not decision.alters:
+        return body
+    kinds = head.values(response.headers, "content-type")
+    if not is_json(", ".join(kinds)):
+        raise MaskingFailed("not a JSON document")
+    document, _ = masker(decision.masks, decision.shows, HASH_KEY).apply(parse(body))
+    return dumps(document)

@@ -1,0 +1,102 @@
+"""Takes changed rules while the gateway runs (law 7): looks at their directory every second, and at once on SIGHUP.
+
+Rules that cannot be taken leave those in force as they are. What a request is decided by is fixed when it is whole, so
+a reload touches none that is decided; answers are buffered whole, so none of them outlives its rules by long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lockgate.errors import LockgateError, RecordingUnavailable, RulesInvalid
+from lockgate.proxy.looks import Content, Looks
+from lockgate.runtime import Runtime
+
+INTERVAL = 1.0  # seconds between two looks
+RETRY = 10.0  # seconds until rules are tried again that the gateway, not their text, was to blame for
+
+log = logging.getLogger(__name__)
+
+
+class Reload:
+    """Runs beside the proxy, one reload at a time; reading and compiling is done in a thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._looks = Looks(runtime.rules, runtime.current.generation.id)
+        self._asked = asyncio.Event()
+        self._refused: tuple[str, ...] = ()  # the last content's id and what was said of it, while it is refused
+
+    def ask(self) -> None:
+        """Take what is there now. However often this is asked before it is begun, it is done once."""
+        self._asked.set()
+
+    async def run(self) -> NoReturn:
+        """Look until cancelled."""
+        pause = INTERVAL
+        while True:
+            asked = await self._asked_within(pause)
+            pause = await self.turn(asked=asked)
+
+    async def _asked_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._asked.wait(), seconds)
+        except TimeoutError:
+            return False
+        self._asked.clear()
+        return True
+
+    async def turn(self, *, asked: bool = False) -> float:
+        """Look once, and take what is to be taken; how many seconds to wait before the next look."""
+        content = await asyncio.to_thread(self._looks.look, asked=asked)
+        if content is None:
+            return INTERVAL
+        try:
+            await self._take(content, asked=asked)
+        except RulesInvalid as invalid:
+            problems = [f"{self._runtime.rules}/{problem}" for problem in invalid.problems]
+            self._refuse(content, problems, asked=asked)
+        except LockgateError as error:
+            self._refuse(content, [str(error)], asked=asked)
+            self._looks.forget()
+            return RETRY
+        except Exception as fault:  # of the gateway's own: the rules in force are whole all the same
+            place = traceback.extract_tb(fault.__traceback__)[-1]
+            problem = f"Fault in reading them: {type(fault).__name__} at {place.filename}:{place.lineno}."
+            self._refuse(content, [problem], asked=asked)
+        return INTERVAL
+
+    async def _take(self, content: Content, *, asked: bool) -> None:
+        if content.invalid:
+            raise content.invalid
+        held = self._runtime.current.generation
+        if content.id == held.id:
+            if asked or self._refused:
+                log.info("Rules not changed: generation %s stays in force.", held.id[:12])
+        else:
+            prepared = await asyncio.to_thread(self._runtime.prepare, content.files)
+            self._runtime.put_in_force(prepared)
+            new = prepared.generation
+            log.info("Rules reloaded: generation %s, %d targets.", new.id[:12], len(new.targets))
+        self._refused = ()
+
+    def _refuse(self, content: Content, problems: Sequence[str], *, asked: bool) -> None:
+        """Say and record all of it once; when asked again, that it is still so."""
+        held = self._runtime.current.generation.id[:12]
+        refused = (content.id, *problems)
+        if refused == self._refused:
+            if asked:
+                log.error("Rules refused as before: generation %s stays in force.", held)
+            return
+        self._refused = refused
+        log.error("Rules refused: generation %s stays in force.", held)
+        for problem in problems:
+            log.error("%s", problem)
+        try:
+            self._runtime.note_refused(problems)
+        except RecordingUnavailable as error:
+            log.error("The refusal cannot be recorded: %s.", error)  # noqa: TRY400 - nothing to trace

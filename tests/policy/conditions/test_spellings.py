@@ -1,0 +1,50 @@
+"""Names that a target may read in another spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.errors import Unevaluable
+from lockgate.policy.conditions.spellings import Once, by_letters, folded, spellings
+
+
+def test_once() -> None:
+    found = Once("header", {"a": ("1",), "b": ("1", "2")})
+    assert (found["a"], "b" in found, "c" in found, list(found), len(found)) == ("1", True, False, ["a", "b"], 2)
+    with pytest.raises(Unevaluable, match="the header b is given 2 times"):
+        found["b"]
+    with pytest.raises(KeyError):
+        found["c"]
+
+
+@pytest.mark.parametrize("name", ["Tag", "tag[]", " tag", "tag[x]"])
+def test_another_spelling_is_no_answer(name: str) -> None:
+    found = Once("query parameter", {name: ("1",)})
+    with pytest.raises(Unevaluable, match="the query parameter tag is given in another spelling"):
+        found["tag"]
+    with pytest.raises(Unevaluable, match="the query parameter tag is given in another spelling"):
+        assert "tag" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("A.b c", "a_b_c"), (" a ", "a"), ("a[]", "a"), ("a[12]", "a"), ("a[x]", "a[x]")]
+)
+def test_folded(name: str, expected: str) -> None:
+    assert folded(name) == expected
+
+
+def test_a_member_is_also_of_its_object() -> None:
+    assert spellings("A[b]") == {"a[b]", "a"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param([], {}, id="none"),
+        pytest.param(["a", "B"], {"a": "a", "b": "B"}, id="one-spelling-each"),
+        pytest.param(["a", "b", "A"], {"a": None, "b": "b"}, id="several"),
+        pytest.param(["k", "\u212a", "K"], {"k": None}, id="letters-that-fold-to-ascii"),
+    ],
+)
+def test_by_letters(names: list[str], expected: dict[str, str | None]) -> None:
+    assert by_letters(names) == expected

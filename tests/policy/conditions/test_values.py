@@ -1,0 +1,60 @@
+"""The types of values, by exact class and by what a class is derived from."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lockgate.bodies.json import parse as parse_json
+from lockgate.errors import Unevaluable
+from lockgate.policy.conditions.syntax import Name
+from lockgate.policy.conditions.values import exact, type_of
+
+HERE = Name(0, "here")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(True, "bool", id="bool-is-no-int"),
+        pytest.param(1, "int", id="int"),
+        pytest.param(parse_json(b"-0"), "int", id="negative-zero"),
+        pytest.param(1.5, "double", id="float"),
+        pytest.param(parse_json(b"1.50"), "double", id="float-as-written"),
+        pytest.param(Decimal(1), "double", id="decimal"),
+        pytest.param("a", "string", id="text"),
+        pytest.param(None, "null", id="null"),
+        pytest.param([], "list", id="list"),
+        pytest.param((), "list", id="tuple"),
+        pytest.param({}, "map", id="map"),
+        pytest.param(UserDict(), "map", id="mapping"),
+        pytest.param(datetime(2030, 1, 1, tzinfo=UTC), "timestamp", id="instant"),
+        pytest.param(timedelta(1), "duration", id="duration"),
+    ],
+)
+def test_type(value: Any, expected: str) -> None:
+    assert type_of(value, HERE) == expected
+
+
+@pytest.mark.parametrize("value", [b"a", {1}, object(), 1j])
+def test_a_type_that_no_condition_knows(value: Any) -> None:
+    with pytest.raises(Unevaluable, match="here is of a type that conditions do not know"):
+        type_of(value, HERE)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [(b"5", "5"), (b"1.10", "1.10"), (b"5e2", "500"), (b"-0.0", "0"), (b"0e999999999", "0")],
+)
+def test_numbers_are_as_written(document: bytes, expected: str) -> None:
+    assert exact(parse_json(document)) == Decimal(expected)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), parse_json(b"0.30000000000000000001")])
+def test_numbers_that_readers_disagree_about(number: float) -> None:
+    with pytest.raises(Unevaluable, match="readers disagree about it"):
+        exact(number)
