@@ -121,6 +121,8 @@ def permitted(allow: str | list[str], **conditions: Any) -> Generation:
         pytest.param("any crm /stra%C3%9Fe", "/STRASSE", "deny", id="sharp-s-as-ss"),
         pytest.param("any crm /strasse", "/stra%C3%9Fe", "deny", id="ss-as-sharp-s"),
         pytest.param("any crm /i%CC%87x", "/%C4%B0x", "deny", id="dotted-capital-i"),
+        pytest.param("any crm /admin", "/adm%C4%B1n", "deny", id="dotless-i"),
+        pytest.param("any crm /admin", "/ADM%C4%B0N", "deny", id="dotted-capital-i-for-i"),
         pytest.param("any crm /%CF%83a%CF%82", "/%CE%A3A%CE%A3", "deny", id="final-sigma"),
         pytest.param("any crm /caf%C3%A9", "/CAF%C3%89/", "deny", id="accented-capital"),
         pytest.param("any crm /a:b", "/A%3ab", "deny", id="encoded-colon"),
@@ -382,6 +384,23 @@ def test_a_deny_of_a_member_sees_its_spellings(body: Any) -> None:
 def test_conditions_of_allows(condition: str, body: Any, expected: str) -> None:
     found = permitted("POST crm /x", when=condition)
     assert outcome(found, "/x", method="POST", body=json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        pytest.param(["a"], "allow", id="harmless"),
+        pytest.param(["a", "x"], "deny", id="last"),
+        pytest.param(["a"] * 11, "deny", id="longer-than-is-looked-at"),
+        pytest.param(["a"] * 10_000 + ["x"], "deny", id="behind-many"),
+        pytest.param([1, "x"], "deny", id="another-type"),
+        pytest.param("x", "deny", id="text"),
+        pytest.param(None, "deny", id="null"),
+    ],
+)
+def test_no_list_is_too_long_for_a_deny(tags: Any, expected: str) -> None:
+    found = forbidden("POST crm /x", when='size(body.tags) > 10 || body.tags.exists(t, t == "x")')
+    assert outcome(found, "/x", method="POST", body=json.dumps({"tags": tags}).encode()) == expected
 
 
 @pytest.mark.parametrize(

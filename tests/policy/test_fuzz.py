@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -100,13 +100,15 @@ def judged(changes: Mapping[str, bytes]) -> None:
     try:
         generation = assemble(files, DIRECTORY)
     except RulesInvalid as error:
-        assert error.problems
-        for problem in error.problems:
-            assert problem.file in files
-            assert problem.line >= 1 and problem.column >= 1
-            assert problem.message and problem.message.isprintable()
+        problems = error.problems
     else:
         assert generation.files == files
+        return
+    assert problems
+    for problem in problems:
+        assert problem.file in files
+        assert problem.line >= 1 and problem.column >= 1
+        assert problem.message and problem.message.isprintable()
 
 
 def test_what_is_changed_is_valid() -> None:
@@ -158,7 +160,7 @@ def replace(draw: st.DrawFn, lines: list[str], at: int) -> None:
 
 
 CHANGES = [delete, duplicate, swap, indent, insert, cut, replace]
-FUZZ = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=100, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FUZZ
@@ -173,8 +175,130 @@ def test_any_text(name: str, words: list[str]) -> None:
     judged({name: "".join(words).encode()})
 
 
-@settings(FUZZ, max_examples=400)
+@settings(FUZZ, max_examples=200)
 @given(mutated())
 def test_slips_of_the_pen(changed: tuple[str, str]) -> None:
     name, text = changed
     judged({name: text.encode()})
+
+
+def filled(start: str, unit: str, end: str = "") -> str:
+    """A text of 1 MiB: the unit again and again, %d in it counted up."""
+    if "%d" in unit:
+        number = (MIB - len(start)) // (len(unit) + 4)
+        return start + "".join(unit.replace("%d", str(each)) for each in range(number)) + end
+    return start + unit * ((MIB - len(start) - len(end)) // len(unit)) + end
+
+
+ROLE = "roles/support.yaml"
+RULES = "role: support\nrules:\n"
+RULE = f"{RULES}  - id: a\n    allow: GET crm /x\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "unit"),
+    [
+        pytest.param(ROLE, "", "[", id="nested-lists"),
+        pytest.param(ROLE, "", "{a: ", id="nested-mappings"),
+        pytest.param(ROLE, "", "- ", id="nested-items"),
+        pytest.param(ROLE, "", "? ", id="nested-keys"),
+        pytest.param(ROLE, "", "- a\n", id="items"),
+        pytest.param(ROLE, "role: support\nrules: [", "a,", id="items-in-one-line"),
+        pytest.param(ROLE, "role: support\nrules: [", "[],", id="lists-in-one-line"),
+        pytest.param(ROLE, "role: support\nrules: [\n", "{},\n", id="mappings"),
+        pytest.param(ROLE, RULES, "  - a:\n", id="rules-of-one-key"),
+        pytest.param(
+            ROLE, RULES, "  - {id: ?%d, alow: GET crn /x, when: , hold: [a, {b: c}], mask: {a: b}}\n", id="wrong-rules"
+        ),
+        pytest.param(ROLE, f"{RULE}    allow:\n", "      - []\n", id="wrong-lines"),
+        pytest.param(ROLE, f"{RULE}    mask:\n", "      a%d: x\n", id="wrong-masks"),
+        pytest.param(ROLE, "role: support\n", "k%d: x\n", id="unknown-keys"),
+        pytest.param(ROLE, RULE, "    k%d: x\n", id="unknown-keys-of-a-rule"),
+        pytest.param(ROLE, RULE, "    " + "k" * 1000 + "%d: x\n", id="long-unknown-keys"),
+        pytest.param(
+            "targets.yaml",
+            "targets:\n",
+            "  t%d: {url: x, a: b, c: d, e: f, g: h, i: j, k: l, m: n}\n",
+            id="wrong-targets",
+        ),
+        pytest.param(
+            "credentials.yaml",
+            "credentials:\n",
+            "  c%d: {bearer: x, hosts: [?], padding: padding padding}\n",
+            id="wrong-credentials",
+        ),
+        pytest.param(
+            "credentials.yaml",
+            "credentials:\n  c:\n    bearer: env:A\n    hosts:\n",
+            "    - a host that is none, which is no. %d\n",
+            id="wrong-hosts",
+        ),
+        pytest.param(
+            "gateway.yaml",
+            "issuers:\n  - issuer: a\n    algorithms:\n",
+            "      - an algorithm that is none, no. %d\n",
+            id="wrong-algorithms",
+        ),
+        pytest.param(
+            "gateway.yaml", "issuers:\n", "  - dev: a value that is none, which is no. %d\n", id="wrong-issuers"
+        ),
+        pytest.param(ROLE, "role: support\n", "k: x\n", id="one-key-again-and-again"),
+        pytest.param(ROLE, "", "<<: a\n", id="merge-keys"),
+        pytest.param(ROLE, "", "? [a]\n: b\n", id="lists-as-keys"),
+        pytest.param(ROLE, "", "x", id="one-word"),
+        pytest.param(ROLE, "", "x\n", id="text-of-many-lines"),
+        pytest.param(ROLE, f"{RULES}  - id: a\n    when: |\n", "      a ||\n", id="condition"),
+        pytest.param(ROLE, f"{RULES}  - id: a\n    allow: ", "GET|", id="verbs"),
+        pytest.param(ROLE, f"{RULES}  - id: a\n    allow: GET crm ", "/{a}", id="path"),
+        pytest.param("targets.yaml", "targets:\n  a: {url: https://", "a.", id="host"),
+        pytest.param("targets.yaml", "targets:\n  a: {url: https://a.example, limits: {request: ", "1", id="number"),
+        pytest.param(ROLE, "", "\t", id="tabs"),
+        pytest.param(ROLE, "", " ", id="spaces"),
+        pytest.param(ROLE, "", "\n", id="line-ends"),
+        pytest.param(ROLE, "", "\r", id="carriage-returns"),
+        pytest.param(ROLE, "", "\u2028", id="line-separators"),
+        pytest.param(ROLE, "", "\ufeff", id="marks-of-byte-order"),
+        pytest.param(ROLE, "", "a: b\r\n- c\r\n", id="windows-line-ends"),
+        pytest.param(ROLE, "", "'", id="quotes"),
+        pytest.param(ROLE, "", '"', id="double-quotes"),
+        pytest.param(ROLE, "", "- ''\n", id="empty-texts"),
+        pytest.param(ROLE, 'role: "', "\\x41", id="escapes"),
+        pytest.param(ROLE, "", "- &a%d b\n", id="anchors"),
+        pytest.param(ROLE, "- &a [b]\n", "- *a\n", id="aliases"),
+        pytest.param(ROLE, "a0: &a0 [x, x]\n", "a: &a [*a, *a]\n", id="expanding-aliases"),
+        pytest.param(ROLE, "", "!<%41>", id="tags"),
+        pytest.param(ROLE, "", "%TAG !a%d! b\n", id="directives"),
+        pytest.param(ROLE, "", "--- a\n", id="documents"),
+        pytest.param(ROLE, RULES, "- a #x\n", id="comments"),
+        pytest.param(ROLE, "a", " #x", id="comments-in-one-line"),
+        pytest.param(ROLE, "a", " ", id="blanks-behind"),
+        pytest.param(ROLE, "a: b\nc: [a\n", "#\n", id="open-bracket"),
+        pytest.param(ROLE, "", "“: ", id="curly-quotes"),
+        pytest.param(ROLE, "", "-" * 99 + "a: ", id="dashes"),
+    ],
+)
+def test_a_file_of_one_mebibyte_is_judged_soon(name: str, start: str, unit: str) -> None:
+    soon(name, filled(start, unit).encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xff" * MIB, id="not-utf-8"),
+        pytest.param(b"a\n" * (MIB // 2) + b"\xff", id="not-utf-8-at-the-end"),
+        pytest.param(b"\0" * MIB, id="zero-bytes"),
+        pytest.param(b"# x\n" * (MIB // 4) + b"\0", id="zero-byte-at-the-end"),
+        pytest.param("role: r\n".encode("utf-16") * (MIB // 18), id="utf-16"),
+        pytest.param(random.Random(1).randbytes(MIB), id="random-bytes"),
+        pytest.param(bytes(random.Random(1).choices(range(32, 127), k=MIB)), id="random-letters"),
+        pytest.param("".join(random.Random(1).choices(SYMBOLS[:22], k=MIB)).encode(), id="random-symbols"),
+    ],
+)
+def test_one_mebibyte_of_anything_is_judged_soon(content: bytes) -> None:
+    soon(ROLE, content)
+
+
+def soon(name: str, content: bytes) -> None:
+    before = time.process_time()
+    judged({name: content})
+    assert time.process_time() - before < 2

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from lockgate.errors import Problem
 from lockgate.model import MaskKind
-from lockgate.policy import json_schema, schema
+from lockgate.policy import cases, json_schema, schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema.generate()
@@ -57,9 +57,9 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(each)
 
 
-def models() -> list[type[schema.Model]]:
-    found = [value for _, value in inspect.getmembers(schema, inspect.isclass) if issubclass(value, schema.Model)]
-    return [model for model in found if model is not schema.Model]
+def models() -> set[type[schema.Model]]:
+    members = [*inspect.getmembers(schema, inspect.isclass), *inspect.getmembers(cases, inspect.isclass)]
+    return {value for _, value in members if issubclass(value, schema.Model)}
 
 
 # The schema itself.
@@ -85,11 +85,11 @@ def test_every_key_is_described() -> None:
     for name, definition in SCHEMA["definitions"].items():
         for key, value in definition["properties"].items():
             assert value["description"], f"{name}.{key}"
-            assert value.keys() - {"description"}, f"anything would be taken as {name}.{key}"
+            assert key == "body" or value.keys() - {"description"}, f"anything would be taken as {name}.{key}"
 
 
 def test_every_model_is_in_it() -> None:
-    abstract = {"Matching"}
+    abstract = {"Model", "Matching", "Message"}
     assert SCHEMA["definitions"].keys() == {model.__name__ for model in models()} - abstract
 
 
@@ -146,6 +146,18 @@ def test_rules_in_the_docs(page: str) -> None:
         pytest.param("issuers: [{dev: true}]\nlists: {n: {numbers: [-1, 2.50]}, t: [NO, 12, x]}", id="lists"),
         pytest.param("targets:\n  7: {url: 'http://[::1]:8080', private: false, connect: '[::1]:1'}", id="addresses"),
         pytest.param("credentials: {a: {bearer: 'file:../a b', hosts: [A.example, '[::1]']}}", id="hosts"),
+        pytest.param(
+            "tests:\n- {name: a, principal: [support, 7], request: 'GET https://a.example/?b=1', expect: deny}",
+            id="test-in-short",
+        ),
+        pytest.param(
+            "tests:\n- name: 1\n"
+            "  principal: {roles: support, subject: ann, claims: {level: 3, of: [a]}}\n"
+            "  request: {method: POST, url: 'http://[::1]:8080', headers: {x-a: [b, 7]}, body: {a: [1, true, null]}}\n"
+            "  response: {status: 404, raw: gone}\n"
+            "  expect: {verdict: allow, rule: support/read, answer: withheld}",
+            id="test-in-full",
+        ),
     ],
 )
 def test_taken(text: str) -> None:
@@ -264,6 +276,34 @@ def test_refused(
     ((name, text),) = files.items()
     assert place in wrong_in(text)
     assert {problem.file for problem in problems(files)} == {name}
+
+
+A_TEST = {"name": "it", "principal": "support", "request": "GET https://a.example", "expect": "allow"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        pytest.param({"excpect": "deny"}, (), id="misspelt-key"),
+        pytest.param({"expect": "alow"}, ("expect",), id="misspelt-verdict"),
+        pytest.param({"expect": {"verdict": "allow", "answer": "gone"}}, ("expect",), id="unknown-answer"),
+        pytest.param({"expect": {"verdict": "allow", "raw": "a", "body": 1}}, ("expect",), id="two-answers"),
+        pytest.param({"request": "GET"}, ("request",), id="no-url"),
+        pytest.param({"request": {"method": "GET", "url": "/v1"}}, ("request",), id="no-host"),
+        pytest.param({"request": {"method": "GET"}}, ("request",), id="url-left-out"),
+        pytest.param(
+            {"request": {"method": "A", "url": "http://a", "body": 1, "raw": "1"}}, ("request",), id="two-bodies"
+        ),
+        pytest.param({"principal": {"subject": "ann"}}, ("principal",), id="no-roles"),
+        pytest.param({"response": {"status": 99}}, ("response", "status"), id="status"),
+        pytest.param({"response": {"headers": {"a b": "c"}}}, ("response", "headers"), id="header-name"),
+    ],
+)
+def test_refused_of_tests(changes: dict[str, Any], place: tuple[str | int, ...]) -> None:
+    assert wrong_in(yaml.safe_dump({"tests": [A_TEST]})) == []
+    wrong = A_TEST | changes
+    assert ("tests", 0, *place) in wrong_in(yaml.safe_dump({"tests": [wrong]}))
+    assert not taken(cases.Test, wrong)
 
 
 # Any keys together: editors and the loader agree on every combination.

@@ -22,10 +22,10 @@ from lockgate.policy.generation import Generation
 from lockgate.policy.load import assemble
 
 FREEDOM = {"deny": 0, "hold": 1, "allow": 2}
-SAYS_NOTHING = "never counts"
+SAYS_NOTHING = "never counts"  # of a line that a deny covers whole
 
-sometimes = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-often = settings(sometimes, max_examples=80)
+sometimes = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+often = settings(sometimes, max_examples=60)
 
 
 def loaded(found: Mapping[str, Any]) -> Generation:
@@ -37,8 +37,8 @@ def loaded(found: Mapping[str, Any]) -> Generation:
             note(str(problem))
             event(problem.message.partition(":")[0])
             assert problem.message.startswith(SAYS_NOTHING)
-    assume(False)
-    raise AssertionError
+        assume(False)
+        raise
 
 
 def decide(generation: Generation, request: Request) -> Decision:

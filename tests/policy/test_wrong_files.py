@@ -510,6 +510,11 @@ WRONG = [
         id="timeout-without-unit",
     ),
     pytest.param(
+        role("hold: GET crm /x\ntimeout: 0s"),
+        "roles/support.yaml:3:5: a timeout of no time approves nothing: write how long to wait, as in 15m",
+        id="timeout-of-no-time",
+    ),
+    pytest.param(
         role("allow: GET crm /x\ntypes: {body.a: number}"),
         "roles/support.yaml:3:5: types are those of what when and unless read: write one of them, or leave types out",
         id="types-without-conditions",

@@ -23,28 +23,22 @@ def difference(expected: Answer, got: Answer) -> str | None:
 
     `got` has the body as bytes where it has one of the target's.
     """
-    if "raw" not in (got.kind, expected.kind) and got.kind == expected.kind:
-        return None
-    if got.kind != "raw":
-        return f"{said(expected)} was expected, and it is {got.kind}"
+    if got.kind != "raw" or expected.kind not in ("json", "raw"):
+        return None if got.kind == expected.kind else f"expected {said(expected)}, got {said(got)}"
     body: bytes = got.value
-    if expected.kind in ("withheld", "refused"):
-        return f"{said(expected)} was expected, and it is delivered"
-    if expected.kind == "raw":
-        return (
-            None
-            if body == expected.value.encode()
-            else between("the body", expected.value, body.decode("utf-8", "replace"))
-        )
-    try:
-        document = parse(body)
-    except BodyUnreadable:
-        return between("the body", expected.value, body.decode("utf-8", "replace"))
-    return next(differences("$", expected.value, document), None)
+    if expected.kind == "json":
+        try:
+            return next(differences("$", expected.value, parse(body)), None)
+        except BodyUnreadable:
+            pass  # it is no document: shown as text below
+    elif body == expected.value.encode():
+        return None
+    return f"expected {shown(expected.value)}, got {shown(body.decode('utf-8', 'replace'))}"
 
 
 def said(answer: Answer) -> str:
-    return {"json": "a document", "raw": "text"}.get(answer.kind, f"that it is {answer.kind}")
+    delivered = "it delivered" if isinstance(answer.value, bytes) else "text"
+    return {"json": "a document", "raw": delivered}.get(answer.kind, answer.kind)
 
 
 def differences(path: str, expected: Any, got: Any) -> Iterator[str]:
@@ -57,7 +51,7 @@ def differences(path: str, expected: Any, got: Any) -> Iterator[str]:
             pair = (each[index] if index < len(each) else MISSING for each in (expected, got))
             yield from differences(f"{path}[{index}]", *pair)
     elif not same(expected, got):
-        yield between(path, expected, got)
+        yield f"{path}: expected {shown(expected)}, got {shown(got)}"
 
 
 def same(expected: Any, got: Any) -> bool:
@@ -68,10 +62,6 @@ def same(expected: Any, got: Any) -> bool:
 
 def step(name: str) -> str:
     return f".{name}" if NAME.fullmatch(name) else f"[{json.dumps(name, ensure_ascii=False)}]"
-
-
-def between(path: str, expected: Any, got: Any) -> str:
-    return f"{path}: expected {shown(expected)}, got {shown(got)}"
 
 
 def shown(value: Any) -> str:

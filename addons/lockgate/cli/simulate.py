@@ -127,7 +127,8 @@ def read(generation: Generation, target: Target, request: Request) -> tuple[Acti
             fields = [field for field in fields if field[0].lower() != spec.field.lower()]
         if spec.kind == "query":
             path = without_parameter(path, spec.field)
-    (action,), facts, _ = http.read(request.method, target, path, fields, head.document(fields, body))
+    method = request.method.upper()  # mitmproxy gives it so, whatever was sent, and it is sent on so
+    (action,), facts, _ = http.read(method, target, path, fields, head.document(fields, body))
     return action, facts
 
 

@@ -166,9 +166,13 @@ class Caller(Model):
     """Who asks."""
 
     roles: Names
+    """The roles of its token. Example: [support]"""
     subject: Text = SUBJECT
+    """Whom its token names; dev where it says nothing. Example: support-agent"""
     issuer: Text = ISSUER
+    """Whose token it is; that of `lockgate token` where it says nothing. Example: https://login.example/realms/agents"""
     claims: dict[str, Any] = Field(default_factory=dict)
+    """Further claims of its token. Example: {department: sales}"""
 
 
 Address = Annotated[Url, PlainValidator(url)]
@@ -180,8 +184,11 @@ class Message(Model):
     """What a request and a response have: headers, and a body as a JSON document or as text."""
 
     headers: Headers = Field(default_factory=dict)
+    """Header fields, each with a value or a list of them. Example: {x-pin: "1234"}"""
     body: Any = None
+    """A JSON document, as YAML. Example: {amount: 600, currency: EUR}"""
     raw: str | None = None
+    """The body as text, where it is no JSON document. Example: gone"""
 
     @model_validator(mode="after")
     def one_body(self) -> Self:
@@ -192,21 +199,29 @@ class Message(Model):
 
 class Asked(Message):
     method: Text
+    """The method. Example: POST"""
     url: Address
+    """The whole URL, with its query."""
 
 
 class Answered(Message):
     status: Status = 200
+    """The status; 200 where it says nothing. Example: 404"""
 
 
 class Expected(Model):
     """What must come of it."""
 
     verdict: Annotated[str, BeforeValidator(one_verdict)]
+    """What is decided; unreadable is what is refused before any rule is asked. Example: allow"""
     rule: Text | None = None
+    """The rule that decides, or none for a denial that no rule gives. Example: support/read-customers"""
     body: Any = None
+    """The JSON document that the agent gets, masks applied. Example: {id: 7, ssn: "[redacted]"}"""
     raw: str | None = None
+    """The text that the agent gets, where it is no JSON document. Example: gone"""
     answer: Annotated[str, BeforeValidator(told)] | None = None
+    """The agent gets nothing of the target's: withheld, an error whose body is replaced, or refused with 502."""
 
     @property
     def of_answer(self) -> set[str]:
@@ -223,11 +238,17 @@ class Test(Model):
     """One entry of `tests`."""
 
     name: Text
+    """What it is about. Example: an agent reads a customer"""
     principal: Annotated[Caller, BeforeValidator(roles_alone)]
+    """Who asks: a role, a list of roles, or a mapping. Example: support"""
     request: Annotated[Asked, BeforeValidator(line_alone)]
+    """What is asked: METHOD URL, or a mapping."""
     at: Instant | None = None
+    """When it is asked; now where it says nothing. Example: 2030-01-31T12:00:00Z"""
     response: Answered | None = None
+    """What the target answers, to see what the agent gets of it. Example: {status: 200, body: {id: 7}}"""
     expect: Annotated[Expected, BeforeValidator(verdict_alone)]
+    """What comes of it: a verdict, or a mapping. Example: {verdict: deny, rule: support/no-deletion}"""
 
     @model_validator(mode="after")
     def fitting_answer(self) -> Self:
@@ -244,6 +265,7 @@ class Tests(Model):
     """A file of `tests/`."""
 
     tests: list[Any]
+    """Requests, each with what must come of it. `lockgate test` runs them."""
 
 
 def read(files: Mapping[str, bytes], policy: Policy) -> tuple[Case, ...]:
@@ -276,8 +298,8 @@ def note_unknown(document: Document, path: Path, test: Test, policy: Policy, pro
     owner = rule.partition("/")[0]
     known = [each.name for each in policy.rules.get(owner, ())]
     if rule not in known:
-        near = suggestion(rule, known) if known else suggestion(owner, policy.rules)
-        message = f"unknown rule {rule}: {near}; or write {NO_RULE} for a denial that no rule gives"
+        near = suggestion(rule, known) if known else f"{owner} has no rules; {suggestion(owner, policy.rules)}"
+        message = f"unknown rule {rule}: {near}; {NO_RULE} is a denial that no rule gives"
         problems.append(document.problem((*path, "expect", "rule"), message))
 
 

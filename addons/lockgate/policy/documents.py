@@ -21,7 +21,7 @@ from lockgate.policy.traps import Trap, end, start
 Path = tuple[str | int, ...]
 
 MAX_SIZE = 4 * 2**20  # bytes of a file
-MAX_PARTS = 250_000  # keys and values of a file; 10,000 rules have about 100,000
+MAX_PARTS = 200_000  # keys and values of a file; 10,000 rules have about 100,000
 MAX_ENTRIES = 20_000  # of one list or mapping
 MAX_DEPTH = 20  # of mappings and lists within each other: no rules file needs more
 MAX_TEXT = 16_384  # characters of a value
@@ -182,7 +182,7 @@ class Reader:
             self.refuse(event, f"longer than {MAX_TEXT} characters: no text here needs to be")
         if not event.style:
             self.note(traps.odd_start(event))
-            if end(event)[0] in self.commented:
+            if self.commented and end(event)[0] in self.commented:
                 self.note(traps.comment_behind(event, self.lines))
         inner = self.around[-1] if self.around else None
         if inner and inner.key is None and isinstance(inner.data, dict):

@@ -1,4 +1,4 @@
-"""The rules' schema for editors: JSON Schema draft-07, generated from the models of `schema`. Pure.
+"""The rules' schema for editors: JSON Schema draft-07, generated from the models of `schema` and `cases`. Pure.
 
 Draft-07 is what yaml-language-server (VS Code, Neovim, ...) and JetBrains' editors have all read for years; support of
 later drafts differs between them and their versions. One schema serves every kind of file: it goes by the key that
@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from lockgate.model import HTTP_METHODS
-from lockgate.policy import schema
+from lockgate.policy import cases, schema
 from lockgate.policy.conditions.declarations import TYPES
 from lockgate.policy.config import LIST_NAME
 from lockgate.policy.fragments import (
@@ -53,9 +53,11 @@ FILES = (
     File("credentials", schema.Credentials, "credentials", schema.Credential),
     File("role", schema.Role, "rules", schema.Rule),
     File("rules", schema.Guardrails, "rules", schema.Guardrail),
+    File("tests", cases.Tests, "tests", cases.Test),
 )
 
 NAME = schema.NAME.pattern
+URL = "https?://[^#]+"
 HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 KEEP = whole_number("a number of characters is needed here, from 1", 4)
 MASKS = {
@@ -65,7 +67,7 @@ MASKS = {
     "hash": "[hash:...], keyed: equal values stay equal, and cannot be computed back.",
 }
 
-# The values that a reader takes.
+# The values that a reader takes. One that is not here fails the generation: add it.
 VALUES: Mapping[object, Fragment] = {
     schema.text: text(),
     schema.name: written(NAME, said_by(schema.name), types=["string", "number"]),
@@ -85,6 +87,7 @@ VALUES: Mapping[object, Fragment] = {
     schema.user: written(r"[^:]+", "a user name is needed here, without a colon (RFC 7617)"),
     schema.algorithm: choice(schema.ALGORITHMS),
     schema.header_name: written(schema.HEADER_NAME, said_by(schema.header_name), "X-Api-Key"),
+    cases.header_name: written(schema.HEADER_NAME, "not a header name"),
     schema.strategy: scalar_or_mapping(
         choice(MASKS) | {"errorMessage": said_by(schema.strategy)},
         {
@@ -104,6 +107,19 @@ VALUES: Mapping[object, Fragment] = {
             }
         },
     ),
+    cases.url: written(URL, said_by(cases.url), "https://api.crm.example/v1/customers/7"),
+    cases.status_code: {"type": "integer", "minimum": 200, "maximum": 599, "errorMessage": said_by(cases.status_code)},
+    cases.one_verdict: choice(cases.VERDICTS),
+    cases.told: choice(["withheld", "refused"]) | {"errorMessage": said_by(cases.told)},
+}
+
+# What may stand in place of a mapping, by what makes one of it.
+SHORT: Mapping[object, Fragment] = {
+    cases.roles_alone: one_or_list(VALUES[schema.name]),
+    cases.line_alone: written(
+        rf"\s*\S+\s+{URL}", said_by(cases.line_alone), "GET https://api.crm.example/v1/customers/7"
+    ),
+    cases.verdict_alone: choice(cases.VERDICTS),
 }
 
 METHODS = "|".join(sorted(HTTP_METHODS))
@@ -146,6 +162,10 @@ MATCHING: Sequence[Fragment] = (
     },
     {"if": {"required": ["types"]}, "then": some_of(["when", "unless"], "types need the condition that reads them")},
 )
+ONE_BODY: Fragment = {
+    "if": {"required": ["body"]},
+    "then": without(["raw"], "body is a JSON document, raw is text: leave one of them out"),
+}
 TOGETHER: Mapping[type[schema.Model], Sequence[Fragment]] = {
     schema.Rule: (exactly_one(["allow", "hold", "deny"]), *MATCHING),
     schema.Guardrail: (
@@ -170,6 +190,12 @@ TOGETHER: Mapping[type[schema.Model], Sequence[Fragment]] = {
             "else": {"required": ["issuer", "audience", "algorithms", "roles", "jwks_file"]},
         },
     ),
+    cases.Asked: (ONE_BODY,),
+    cases.Answered: (ONE_BODY,),
+    cases.Expected: (
+        ONE_BODY,
+        {"if": some_of(["body", "raw"], ""), "then": without(["answer"], "the agent gets one of body, raw and answer")},
+    ),
 }
 
 
@@ -182,10 +208,16 @@ class Editors(GenerateJsonSchema):
         read = schema_["function"]["function"]
         if read is schema.listed:
             return one_or_list(self.generate_inner(schema_["schema"])["items"])
+        if read in SHORT:
+            return {"anyOf": [SHORT[read], self.generate_inner(schema_["schema"])]}
         return dict(VALUES[read])
 
     def function_plain_schema(self, schema_: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
         return dict(VALUES[schema_["function"]["function"]])
+
+    def dict_schema(self, schema_: core_schema.DictSchema) -> JsonSchemaValue:
+        keys = self.generate_inner(schema_["keys_schema"])
+        return mapping(self.generate_inner(schema_["values_schema"]), keys if "pattern" in keys else None)
 
     def nullable_schema(self, schema_: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema_["schema"])

@@ -285,8 +285,10 @@ class Matching(Model):
             raise ValueError("a deny has no answer to mask: leave mask and show out")
         if self.types and not (self.when or self.unless):
             raise ValueError("types are those of what when and unless read: write one of them, or leave types out")
-        if self.hold is None and (self.approvers or self.quorum or self.timeout):
+        if self.hold is None and (self.approvers or self.quorum or self.timeout is not None):
             raise ValueError("approvers, quorum and timeout are a hold's: leave them out")
+        if self.timeout == 0:
+            raise ValueError("a timeout of no time approves nothing: write how long to wait, as in 15m")
         return self
 
 

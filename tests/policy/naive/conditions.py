@@ -73,12 +73,6 @@ def items(value: object) -> list[Any]:
     return value
 
 
-def sized(value: object) -> str | list[Any] | dict[str, Any]:
-    if not isinstance(value, str | list | dict):
-        raise Undefined
-    return value
-
-
 def member(name: str) -> Term:
     """`body.name`."""
 
@@ -226,24 +220,18 @@ def contains(path: str, read: Term, value: str) -> Condition:
     return Condition(f"{json.dumps(value)} in {path}", holds, open_field(path, "list"))
 
 
-def every(path: str, read: Term, value: str) -> Condition:
-    """A loop through what the agent may make long stands behind a bound on its size."""
-
+def some_listed(path: str, read: Term, name: str) -> Condition:
     def holds(facts: Facts) -> bool:
-        return len(sized(read(facts))) <= 3 and all(text(each) == value for each in items(read(facts)))
+        return any(each == text(read(facts)) for each in facts.lists[name])
 
-    return Condition(
-        f"size({path}) <= 3 && {path}.all(each, each == {json.dumps(value)})", holds, open_field(path, "list")
-    )
+    return Condition(f"lists.{name}.exists(each, each == {path})", holds)
 
 
-def some(path: str, read: Term, value: str) -> Condition:
+def none_listed(path: str, read: Term, name: str) -> Condition:
     def holds(facts: Facts) -> bool:
-        return len(sized(read(facts))) > 3 or any(text(each) == value for each in items(read(facts)))
+        return all(each != text(read(facts)) for each in facts.lists[name])
 
-    return Condition(
-        f"size({path}) > 3 || {path}.exists(each, each == {json.dumps(value)})", holds, open_field(path, "list")
-    )
+    return Condition(f"lists.{name}.all(each, each != {path})", holds)
 
 
 def has(path: str, read: Term) -> Condition:

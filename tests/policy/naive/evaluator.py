@@ -109,7 +109,7 @@ def considered(rules: Rules, rule: Mapping[str, Any], request: Request) -> Itera
         if not fits or request.target not in targets.split("|"):
             continue
         found = fitting(resource[0], request.path, exact="allow" in rule) if resource else [{}]
-        for captures in found[:1]:
+        for captures in found[:1]:  # every way gives the same ones, with one `**` beside captures at most
             yield outcome_of(rule, Facts(request, rules["lists"], captures))
 
 
@@ -163,9 +163,14 @@ def part(pattern: str, given: str, *, exact: bool) -> bool:
     if pattern == "*":
         return bool(given)
     if not exact:
-        given = unquote(given).casefold()
-        pattern = "*".join(unquote(piece).casefold() for piece in pattern.split("*"))
+        given = folded(given)
+        pattern = "*".join(map(folded, pattern.split("*")))
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), given, re.DOTALL) is not None
+
+
+def folded(text: str) -> str:
+    """What is the same in all letter cases. The dot goes: I, i, dotted and dotless, are one letter to some targets."""
+    return unquote(text).upper().casefold().replace("\N{COMBINING DOT ABOVE}", "")
 
 
 def masks(binding: Sequence[tuple[str, Mapping[str, Any]]]) -> frozenset[tuple[str, str, str | int | None, str]]:

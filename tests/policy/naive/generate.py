@@ -19,7 +19,6 @@ from lockgate.model import HTTP_METHODS, Principal, Unreadable
 ROLES = ("support", "reader", "ops")
 EXTENSIONS: tuple[list[list[str]], ...] = ([[], ["reader"], ["ops"], ["ops", "reader"]], [[], ["ops"]], [[]])
 TARGETS = ("crm", "wiki", "api.v2")
-METHODS = ("GET", "POST", "DELETE")
 LISTS: dict[str, Any] = {"vip": ["ann", "bo"], "amounts": {"numbers": ["1", "2.5", "-3"]}}
 LIST_VALUES: dict[str, list[Any]] = {"vip": ["ann", "bo"], "amounts": [1, 2.5, -3]}
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -62,8 +61,8 @@ ATOMS = (
     cel.has("body.who", cel.has_member("who")),
     cel.has("body.amount", cel.has_member("amount")),
     cel.contains("body.tags", cel.member("tags"), "ann"),
-    cel.every("body.tags", cel.member("tags"), "ann"),
-    cel.some("body.tags", cel.member("tags"), "ann"),
+    cel.some_listed("body.who", cel.member("who"), "vip"),
+    cel.none_listed("body.who", cel.member("who"), "vip"),
     cel.text_compared("request.method", lambda facts: facts.request.method, "==", "GET"),
     cel.starts_with("request.path", lambda facts: facts.request.path, "/v1/"),
     cel.text_compared("request.query.q", cel.parameter("q"), "==", "ann"),
@@ -213,7 +212,10 @@ def more(draw: Draw, *choices: str) -> dict[str, Any]:
 
 def files(found: Mapping[str, Any]) -> dict[str, bytes]:
     """The rules as a directory of YAML. JSON is YAML, and every scalar is text there."""
-    targets = {name: {"url": f"https://{name}.example", **entry} for name, entry in found["targets"].items()}
+    targets = {
+        name: {"urls": [f"https://{name}.example", f"https://{name}.other.example"], **entry}
+        for name, entry in found["targets"].items()
+    }
     written: dict[str, Any] = {
         "gateway.yaml": {"issuers": [{"dev": "true"}], "lists": LISTS},
         "targets.yaml": {"targets": targets},
@@ -221,7 +223,7 @@ def files(found: Mapping[str, Any]) -> dict[str, bytes]:
     }
     for role, entry in found["roles"].items():
         written[f"roles/{role}.yaml"] = {"role": role, **entry}
-    return {name: json.dumps(content, default=str, indent=1).encode() for name, content in written.items()}
+    return {name: json.dumps(content, default=str).encode() for name, content in written.items()}
 
 
 # Requests
