@@ -29,8 +29,8 @@ FLOOR = 0.80  # of all mutants are noticed
 DATA = ("rules", "examples")  # what tests read beside the code
 LINKS = {"src": "addons"} | {name: name for name in ("tests", "pyproject.toml", *DATA)}
 
-# Slow tests are left out, as mutants by the thousand would wait for them: what shows that no condition runs for minutes,
-# and the comparison with a second evaluator.
+# Slow tests are left out, as mutants by the thousand would wait for them: those of conditions that would run for
+# minutes, and the comparison with a second evaluator.
 TESTS = ["-k", "not run_long", "--ignore=tests/policy/test_language.py", "-p", "no:cacheprovider"]
 
 # A mutated function stands behind two more frames, which recursive ones pay at each level.

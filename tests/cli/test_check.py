@@ -17,7 +17,35 @@ def rules(tmp_path: Path) -> Path:
 
 def test_good_rules(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(rules)]) == 0
-    assert capsys.readouterr().out.startswith("ok: generation ")
+    out = capsys.readouterr().out
+    assert out.startswith("ok: generation ")
+    assert out.endswith(", 0 roles, 0 rules, 1 targets\n")
+
+
+def test_rules_that_have_expired_are_noted(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (rules / "roles").mkdir()
+    (rules / "roles" / "support.yaml").write_text(
+        "role: support\nrules:\n"
+        "  - id: old\n    allow: GET crm /a\n    expires: 2020-01-31T12:00:00+01:00\n"
+        "  - id: new\n    allow: GET crm /b\n    expires: 9020-01-31\n"
+    )
+    assert main(["check", str(rules)]) == 0
+    first, *notes = capsys.readouterr().out.splitlines()
+    message = "expired at 2020-01-31T11:00:00Z, and counts as not there: leave it out, or move expires"
+    assert first.endswith(", 1 roles, 2 rules, 1 targets")
+    assert notes == [f"note: {rules}/roles/support.yaml:3: support/old {message}"]
+    assert main(["check", str(rules), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["roles"], found["rules"], found["targets"]) == (1, 2, 1)
+    assert found["notes"] == [
+        {
+            "file": "roles/support.yaml",
+            "line": 3,
+            "rule": "support/old",
+            "expired": "2020-01-31T11:00:00Z",
+            "message": message,
+        }
+    ]
 
 
 def test_every_error_with_its_place(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:

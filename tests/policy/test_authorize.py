@@ -205,6 +205,9 @@ class TestRedactions:
         assert decision.verdict is Verdict.DENY
         assert decision.redactions == ("$.card", "headers.x-pin")
 
+    def test_of_somebody_without_a_role_too(self, loaded: Loaded) -> None:
+        assert decide(loaded(self.RULES), roles=("unknown",)).redactions == ("$.card", "headers.x-pin")
+
 
 class TestRoles:
     RULES: ClassVar = {

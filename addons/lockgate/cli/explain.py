@@ -262,10 +262,10 @@ def tell_request(explained: Explained) -> None:
     if target is not None:
         credential = f", credential {target.credential}" if target.credential else ", no credential"
         field("target", f"{target.name}, {origin(target)}{credential}")
-    field("caller", f"{who.subject} as {', '.join(who.roles)}, says {who.issuer}")
-    field("at", moment(explained.at))
     elif near := nearest(explained.generation, request.url):
         field("did you mean", near)
+    field("caller", f"{who.subject} as {', '.join(who.roles)}, says {who.issuer}")
+    field("at", moment(explained.at))
     if simulated.unseen:
         field("taken off", f"{', '.join(simulated.unseen)}: no rule and no target sees them")
     if decision is None or decision.verdict is Verdict.DENY:

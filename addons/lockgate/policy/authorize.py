@@ -28,7 +28,8 @@ def authorize(
     Somebody without a known role is denied, as is a request that reads as no action.
     """
     if not any(policy.knows(role) for role in principal.roles):
-        return Decision(Verdict.DENY, reason="None of the caller's roles is known here.")
+        left_out = joined((policy.redactions(action.target) for action in actions), str)
+        return Decision(Verdict.DENY, reason="None of the caller's roles is known here.", redactions=left_out)
     if not actions:
         return Decision(Verdict.DENY, reason="The request reads as no action.")
     bound = Environment(principal, facts, now)
