@@ -19,7 +19,7 @@ def test_good_rules(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(rules)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("ok: generation ")
-    assert out.endswith(", 0 roles, 0 rules, 1 targets\n")
+    assert out.endswith(", 0 roles, 0 rules, 1 target\n")
 
 
 def test_rules_that_have_expired_are_noted(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +32,7 @@ def test_rules_that_have_expired_are_noted(rules: Path, capsys: pytest.CaptureFi
     assert main(["check", str(rules)]) == 0
     first, *notes = capsys.readouterr().out.splitlines()
     message = "expired at 2020-01-31T11:00:00Z, and counts as not there: leave it out, or move expires"
-    assert first.endswith(", 1 roles, 2 rules, 1 targets")
+    assert first.endswith(", 1 role, 2 rules, 1 target")
     assert notes == [f"note: {rules}/roles/support.yaml:3: support/old {message}"]
     assert main(["check", str(rules), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

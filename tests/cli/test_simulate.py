@@ -172,12 +172,8 @@ def test_what_no_rule_sees_is_named(generation: Generation) -> None:
     assert found.unseen == ("authorization", "forwarded")
 
 
-def test_the_lists_are_those_of_the_stages() -> None:
-    assert head.FORWARDING.pattern == read.FORWARDING.pattern
-    assert set(read.HOP_BY_HOP) == head.HOP_BY_HOP
-    assert head.MAY_CONNECTION == read.MAY_CONNECTION
+def test_the_names_are_those_of_the_stages() -> None:
     assert set(IDENTITY_HEADERS) == head.IDENTITY
-    assert head.BAD_VALUE.pattern.encode() == read.BAD_VALUE.pattern
     assert local.HOST == OWN_HOST
 
 

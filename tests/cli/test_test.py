@@ -1,11 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
 import pytest
+
+from lockgate.cli.main import COMMANDS
+from lockgate.policy import cases
+
+ROOT = Path(__file__).parents[2]
+MODELS = (cases.Test, cases.Caller, cases.Asked, cases.Answered, cases.Expected)
 
 READ = "request: GET https://api.crm.example/v1/customers/7"
 REFUND = "request: {method: POST, url: https://api.crm.example/v1/refunds, body: {amount: %s}}"
@@ -111,7 +120,7 @@ def test_failures(test: Callable[..., object], small_rules: Path, keys: str, fau
     ended = test(PASSING[0], keys)
     assert ended.code == 1
     lines = ended.out.splitlines()
-    assert lines[0] == f"{small_rules}/tests/a.yaml:5: t1: {fault}"
+    assert lines[0] == f"{small_rules}/tests/a.yaml:6: t1: {fault}"
     assert lines[1] == (f"    {why}" if why else "")
     assert "1 passed, 1 failed" in lines
 
@@ -142,7 +151,7 @@ def test_json(test: Callable[..., object]) -> None:
     assert found["tests"][1] == {
         "name": "t1",
         "file": "tests/a.yaml",
-        "line": 5,
+        "line": 6,
         "passed": False,
         "expected": {"verdict": "deny", "rule": None},
         "got": {"verdict": "allow", "rule": "support/read"},
@@ -158,7 +167,7 @@ def test_errors_in_tests_have_their_place(test: Callable[..., object], small_rul
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines() == [
         f"lockgate: {small_rules}/tests/a.yaml:3:16: unknown role suport: did you mean support?",
-        f"lockgate: {small_rules}/tests/a.yaml:8:13: a verdict is one of allow, hold, deny, unreadable",
+        f"lockgate: {small_rules}/tests/a.yaml:9:13: a verdict is one of allow, hold, deny, unreadable",
     ]
 
 
@@ -181,3 +190,25 @@ def test_a_thousand_tests_are_fast(test: Callable[..., object]) -> None:
     ended = test(*(PASSING * 125))
     assert ended.out.startswith("1000 passed, 0 failed")
     assert perf_counter() - started < 10
+
+
+def test_the_tests_in_the_docs_pass(lockgate: Callable[..., object], tmp_path: Path) -> None:
+    """A reader who copies them beside the examples has tests that pass."""
+    page = (ROOT / "docs" / "testing-rules.md").read_text()
+    (written,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    shutil.copytree(ROOT / "examples" / "rules", tmp_path / "rules", ignore=shutil.ignore_patterns("tests"))
+    (tmp_path / "rules" / "tests").mkdir()
+    (tmp_path / "rules" / "tests" / "support.yaml").write_text(written)
+    ended = lockgate("test", tmp_path / "rules")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, f"{written.count('- name:')} passed, 0 failed")
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "show", "test"])
+def test_every_option_and_key_is_in_the_docs(command: str) -> None:
+    page = (ROOT / "docs" / "testing-rules.md").read_text()
+    code = " ".join(re.findall(r"^```.*?^```|`[^`\n]+`", page, flags=re.MULTILINE | re.DOTALL))
+    found = getattr(import_module(COMMANDS[command]), command)
+    options = {option for each in found.params for option in each.opts if option.startswith("--")}
+    keys = {name for model in MODELS for name in model.model_fields}
+    missing = {word for word in options | keys if not re.search(rf"(?<![\w-]){word}(?![\w-])", code)}
+    assert missing == set()

@@ -178,6 +178,35 @@ def test_exemptions_of_a_deny(loaded: Loaded, conditions: str, body: Any, verdic
     assert decide(loaded(support(ALLOW, f"{DENY}, {conditions}")), body=body).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("condition", "path", "verdict"),
+    [
+        pytest.param("path.kind == 'keys'", "/v1/keys", "deny", id="exactly"),
+        pytest.param("path.kind == 'keys'", "/v1/notes", "allow", id="another"),
+        pytest.param("path.kind == 'keys'", "/v1/KEYS", "deny", id="letter-case"),
+        pytest.param("path.kind in ['hooks', 'keys']", "/v1/KEYS", "deny", id="letter-case-in-a-list"),
+        pytest.param("path.kind in lists.kinds", "/v1/KEYS", "deny", id="letter-case-in-a-named-list"),
+        pytest.param("path.kind in lists.kinds", "/v1/notes", "allow", id="not-in-a-named-list"),
+        pytest.param("path.kind.startsWith('key')", "/v1/KEYS", "deny", id="letter-case-of-a-start"),
+        pytest.param("request.path == '/v1/keys'", "/v1/KEYS", "deny", id="letter-case-of-the-path"),
+        pytest.param("path.kind == 'top secret'", "/v1/top%20secret", "deny", id="decoded"),
+        pytest.param("path.kind != 'notes'", "/v1/NOTES", "deny", id="unequal-but-for-case"),
+    ],
+)
+def test_a_deny_by_what_a_path_says_holds_for_its_other_spellings(
+    loaded: Loaded, condition: str, path: str, verdict: str
+) -> None:
+    rules = ["id: a, allow: POST crm /v1/**", f'id: d, deny: "POST crm /v1/{{kind}}", when: "{condition}"']
+    lists = "issuers:\n  - dev: true\nlists: {kinds: [hooks, keys]}\n"
+    assert decide(loaded({**support(*rules), "gateway.yaml": lists}), path=path).verdict == verdict
+
+
+def test_a_list_may_hold_both_letter_cases(loaded: Loaded) -> None:
+    rule = "id: a, allow: \"POST crm /v1/{who}\", when: \"path.who in ['ANN', 'ann']\""
+    assert decide(loaded(support(rule)), path="/v1/ann").verdict is Verdict.ALLOW
+    assert decide(loaded(support(rule)), path="/v1/Ann").verdict is Verdict.DENY
+
+
 class TestRedactions:
     """What the record of a request leaves out."""
 
@@ -189,6 +218,11 @@ class TestRedactions:
 
     def test_of_an_allowed_request_are_those_of_the_rules_about_it(self, loaded: Loaded) -> None:
         assert decide(loaded(self.RULES), body={"amount": 5}).redactions == ("$.card",)
+
+    def test_whatever_the_condition_says_but_not_of_expired_rules(self, loaded: Loaded) -> None:
+        rules = [ALLOW, f"id: b, allow: POST crm /v1/*, {LARGE}, redact_request: [$.pin]"]
+        expired = "id: c, allow: POST crm /v1/*, expires: 2020-01-01, redact_request: [$.old]"
+        assert decide(loaded(support(*rules, expired)), body={"amount": 5}).redactions == ("$.pin",)
 
     @pytest.mark.parametrize(
         ("path", "body"),

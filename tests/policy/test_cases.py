@@ -155,7 +155,7 @@ def test_json_is_plain_and_text_is_quoted(case: Callable[[str], Case]) -> None:
             id="no-response",
         ),
         pytest.param(
-            f"principal: support\n    {GET}\n    response: {{}}\n    expect: {{verdict: allow, raw: x, answer: refused}}",
+            f"principal: support\n    {GET}\n    response: {{}}\n    expect: {{verdict: hold, raw: x, body: y}}",
             "one of body, raw and answer",
             id="two-answers",
         ),
@@ -163,6 +163,11 @@ def test_json_is_plain_and_text_is_quoted(case: Callable[[str], Case]) -> None:
             f"principal: support\n    {GET}\n    response: {{}}\n    expect: {{verdict: allow, answer: masked}}",
             "write withheld",
             id="unknown-answer",
+        ),
+        pytest.param(
+            f"principal: support\n    {GET}\n    expect: {{verdict: hold, rule: none}}",
+            "5:13: only a denial comes without a rule",
+            id="no-rule-but-no-denial",
         ),
         pytest.param(
             f"principal: support\n    {GET}\n    expect: {{verdict: unreadable, rule: support/read}}",

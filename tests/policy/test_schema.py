@@ -80,7 +80,7 @@ def test_taken(read: Callable[[Any], Any], given: Any, expected: Any) -> None:
         pytest.param(schema.origin, "https://[::1", id="open-bracket"),
         pytest.param(schema.address, "127.0.0.1", id="no-port"),
         pytest.param(schema.address, "127.0.0.1:0", id="address-port-zero"),
-        pytest.param(schema.strategy, "hash", id="unknown-mask"),
+        pytest.param(schema.strategy, "encrypt", id="unknown-mask"),
         pytest.param(schema.strategy, {"keep_last": "x"}, id="keep-of-no-number"),
         pytest.param(schema.strategy, {"keep_last": "4", "keep_first": "4"}, id="two-masks"),
         pytest.param(schema.listed, [], id="empty-list"),

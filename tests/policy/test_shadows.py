@@ -36,6 +36,7 @@ ALLOW = "id: a, allow: GET crm /v1/customers/7"
         pytest.param(files("id: a, allow: GET crm /v1/r-*.csv", "id: d, deny: GET crm /v1/r*"), id="within-a-part"),
         pytest.param(files("id: a, allow: 'GET crm /v1/{id}/x'", "id: d, deny: GET crm /**/x"), id="capture"),
         pytest.param(files("id: a, allow: GET crm /v1/a/**", "id: d, deny: GET crm /v1/**"), id="two-stars"),
+        pytest.param(files("id: a, allow: GET crm /v1", "id: d, deny: GET crm /v1/**"), id="the-folder-itself"),
         pytest.param(files("id: h, hold: GET crm /v1/a", "id: d, deny: GET crm /v1/*"), id="hold"),
         pytest.param(files("id: h, hold: GET crm", "id: d, deny: GET crm"), id="hold-of-everything"),
         pytest.param(
@@ -61,7 +62,7 @@ def test_shadowed(problems: Problems, changes: dict[str, str]) -> None:
         pytest.param(files(ALLOW, "id: d, deny: POST crm"), id="another-verb"),
         pytest.param(files(ALLOW, "id: d, deny: GET wiki"), id="another-target"),
         pytest.param(files(ALLOW, "id: d, deny: GET crm /v1/customers/8"), id="another-path"),
-        pytest.param(files("id: a, allow: GET crm /v1", "id: d, deny: GET crm /v1/**"), id="not-the-parent"),
+        pytest.param(files("id: a, allow: GET crm /v1", "id: d, deny: GET crm /v1/*/**"), id="not-the-folder"),
         pytest.param(files("id: a, allow: GET crm /v1/*", "id: d, deny: GET crm /v1/7"), id="part-of-it"),
         pytest.param(files("id: a, allow: GET crm /v1/**", "id: d, deny: GET crm /v1/*/**"), id="not-all-below"),
         pytest.param(files("id: a, allow: GET crm /v1/r*", "id: d, deny: GET crm /v1/r-*"), id="wider-part"),

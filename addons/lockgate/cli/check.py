@@ -49,7 +49,7 @@ def check(ctx: click.Context, directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"generation": generation.id, "problems": [], "notes": notes, **counts}))
         return
-    numbers = ", ".join(f"{count} {name}" for name, count in counts.items())
+    numbers = ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
     click.echo(f"ok: generation {generation.id[:12]}, {numbers}")
     for note in notes:
         say(f"note: {directory}/{note['file']}:{note['line']}: {note['rule']} {note['message']}")

@@ -17,7 +17,7 @@ from lockgate.errors import Problem, RulesInvalid
 from lockgate.model import Outcome
 from lockgate.policy.authorize import says
 from lockgate.policy.cases import NO_RULE, Case, read
-from lockgate.policy.explain import Bearing, accounts
+from lockgate.policy.explain import accounts
 from lockgate.policy.generation import Generation
 from lockgate.policy.rules import Rule
 
@@ -48,6 +48,9 @@ def test(ctx: click.Context, directory: Path, strict: bool, as_json: bool) -> No
     """Run the tests of a rules directory (`rules` where none is given), DIR/tests/*.yaml.
 
     Exits with 1 where one fails, and with 2 where there are none, or a file of them has errors:
+
+    \b
+    lockgate test rules --strict
 
     \b
     tests:
@@ -132,18 +135,14 @@ def reason(case: Case, simulated: Simulated, generation: Generation) -> str:
     if simulated.decision is None or simulated.action is None:
         return ""
     found = accounts(generation.policy, case.principal.roles, simulated.action, simulated.decision)
-    if case.rule is not None and case.rule != NO_RULE:
-        found = tuple(each for each in found if each.rule.name == case.rule)
-        if not found:
-            return f"{case.rule} is no rule of {', '.join(case.principal.roles)}"
+    roles = ", ".join(case.principal.roles)
+    named = simulated.decision.rule if case.rule == NO_RULE else case.rule
+    if named is not None:
+        found, none = tuple(each for each in found if each.rule.name == named), f"{named} is no rule of {roles}"
     else:
-        found = tuple(
-            each for each in found if each.rule.verdict == case.verdict or each.rule.name == simulated.decision.rule
-        )
-    if not found:
-        return f"there is no {case.verdict} among the rules of {', '.join(case.principal.roles)}"
-    first = next((each for each in found if each.bearing is not Bearing.DECIDES), found[0])
-    return f"{first.rule.name} ({first.rule.source}): {first.reason or 'it matches'}"
+        found = tuple(each for each in found if each.rule.verdict == case.verdict)
+        none = f"there is no {case.verdict} among the rules of {roles}"
+    return f"{found[0].rule.name} ({found[0].rule.source}): {found[0].reason or 'it matches'}" if found else none
 
 
 def reach(results: Sequence[Result], generation: Generation) -> tuple[int, list[Rule]]:

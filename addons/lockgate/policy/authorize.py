@@ -13,6 +13,7 @@ from typing import Any
 from lockgate.errors import Unevaluable
 from lockgate.model import Action, Considered, Decision, HttpFacts, Mask, Outcome, Principal, Show, Verdict
 from lockgate.policy.conditions.evaluate import Once
+from lockgate.policy.folding import PathText
 from lockgate.policy.rules import Alterations, Policy, Rule
 
 RESTRICTION = {Verdict.ALLOW: 0, Verdict.HOLD: 1, Verdict.DENY: 2}
@@ -45,7 +46,7 @@ def authorize(
         considered=tuple(sorted(considered, key=order)),
         masks=joined((each.masks for each in binding), mask_order),
         shows=joined((each.shows for each in binding), show_order),
-        redactions=joined(redactions(policy, verdict, actions, (*considered.values(), *everywhere)), str),
+        redactions=joined(redactions(policy, verdict, actions, considered, everywhere), str),
     )
 
 
@@ -86,7 +87,7 @@ class Environment:
         """The facts of a rule whose line captured these: `path` differs by rule, the rest does not."""
         if self._common is None:
             self._common = environment(self._principal, self._request, self.now)
-        return {**self._common, "path": captures}
+        return {**self._common, "path": {name: PathText(text) for name, text in captures.items()}}
 
 
 def decide(weighed: Sequence[Weighed]) -> tuple[Verdict, Weighed | None]:
@@ -125,15 +126,20 @@ def binds(considered: Considered) -> bool:
 
 
 def redactions(
-    policy: Policy, verdict: Verdict, actions: Sequence[Action], fitting: Iterable[Rule | Alterations]
+    policy: Policy,
+    verdict: Verdict,
+    actions: Sequence[Action],
+    considered: Mapping[Considered, Rule],
+    everywhere: Sequence[Alterations],
 ) -> Iterable[Iterable[str]]:
-    """What is left out of the record: of a request that is refused, what any rule at its targets leaves out.
+    """What is left out of the record: what any rule about the request leaves out, whatever its condition says.
 
-    It may have been refused because it is not quite what a rule was written for.
+    Of a request that is refused, what any rule at its targets does: it may be not quite what a rule was written for.
     """
     if verdict is Verdict.DENY:
-        return (policy.redactions(action.target) for action in actions)
-    return (each.redactions for each in fitting)
+        return [policy.redactions(action.target) for action in actions]
+    there = [rule.redactions for each, rule in considered.items() if each.outcome is not Outcome.EXPIRED]
+    return [*there, *(each.redactions for each in everywhere)]
 
 
 def joined[T](groups: Iterable[Iterable[T]], key: Callable[[T], Any]) -> tuple[T, ...]:
@@ -166,7 +172,7 @@ def environment(principal: Principal, facts: HttpFacts, now: datetime) -> dict[s
         "request": {
             "method": facts.method,
             "host": facts.host,
-            "path": facts.path,
+            "path": PathText(facts.path),
             "query": Once("query parameter", facts.query),
             "query_all": facts.query,
             "headers": Once("header", facts.headers),

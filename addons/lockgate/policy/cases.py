@@ -228,9 +228,11 @@ class Expected(Model):
         return self.model_fields_set & {"body", "raw", "answer"}
 
     @model_validator(mode="after")
-    def one_answer(self) -> Self:
+    def fitting_keys(self) -> Self:
         if len(self.of_answer) > 1:
             raise ValueError("the agent gets one of body, raw and answer: leave the others out")
+        if self.rule == NO_RULE and self.verdict != "deny":
+            raise ValueError(f"only a denial comes without a rule: leave rule: {NO_RULE} out")
         return self
 
 

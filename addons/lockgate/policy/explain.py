@@ -1,4 +1,4 @@
-"""Why a decision came out as it did: every rule that binds the caller, and the first reason of each that does not. Pure."""
+"""Why a decision came out as it did: every rule that binds the caller, and what kept it from matching. Pure."""
 
 from __future__ import annotations
 

@@ -102,8 +102,6 @@ class PathIndex:
         else:
             self.loose = self.loose or Node()
             self.loose.add(entry.pattern.folded, entry)
-            if entry.pattern.bare != entry.pattern.folded:
-                self.loose.add(entry.pattern.bare, entry)
 
     def find(self, resource: Resource) -> Iterator[Entry]:
         """The entries that may be about `resource`; some may come twice."""
@@ -111,6 +109,5 @@ class PathIndex:
         if self.exact is not None:
             yield from self.exact.walk(resource.parts)
         if self.loose is not None:
-            yield from self.loose.walk(resource.folded)
-            if resource.bare is not resource.folded:
-                yield from self.loose.walk(resource.bare)
+            for parts in resource.spellings:
+                yield from self.loose.walk(parts)

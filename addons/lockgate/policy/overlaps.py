@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockgate.policy.patterns import Many, One, Part, Pattern, Text
+from lockgate.policy.patterns import Many, One, Part, Pattern, Text, spelled
 from lockgate.policy.rules import EVERY_VERB, Line
 
 
@@ -24,7 +24,14 @@ def lines_meet(restricting: Line, allowing: Line) -> bool:
 
 def patterns_meet(restricting: Pattern, allowing: Pattern) -> bool:
     """Whether some path that `allowing` fits may be fitted, loosely, by `restricting`."""
-    return runs_meet(restricting.folded, allowing.folded) or runs_meet(restricting.bare, allowing.bare)
+    return any(runs_meet(restricting.folded, parts) for parts in every_spelling(allowing.folded))
+
+
+def every_spelling(parts: tuple[Part, ...]) -> tuple[tuple[Part, ...], ...]:
+    """`parts`, and what fits some of the same paths in their other spelling, with or without a slash at the end."""
+    if isinstance(parts[-1], Many):  # the part before it may be the empty one behind a slash
+        return (parts, parts[:-2], (*parts, Text(("",))))
+    return spelled(parts)
 
 
 def runs_meet(one: Sequence[Part], other: Sequence[Part]) -> bool:

@@ -14,6 +14,8 @@ from functools import cached_property
 from itertools import pairwise
 from urllib.parse import unquote_to_bytes
 
+from lockgate.policy.folding import fold
+
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,7 +43,7 @@ class Text:
         return True
 
     def folded(self) -> Text:
-        return Text(tuple(fold(piece) for piece in self.pieces))
+        return Text(tuple(folded(piece) for piece in self.pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,15 @@ class Resource:
         self.parts = path.split("/")[1:]
 
     @cached_property
-    def folded(self) -> list[str]:
-        """The parts in the one form of all their spellings."""
-        return [fold(part) for part in self.parts]
+    def spellings(self) -> tuple[list[str], list[str]]:
+        """The parts in the one form of all their spellings, without a slash at the end and with one."""
+        found = [folded(part) for part in (self.parts if self.parts[-1] else self.parts[:-1])]
+        return found, [*found, ""]
 
     @cached_property
-    def bare(self) -> list[str]:
-        """`folded` without the empty part behind a trailing slash."""
-        return self.folded[:-1] if self.folded[-1] == "" else self.folded
+    def texts(self) -> list[str]:
+        """What each part says, its escapes decoded."""
+        return [text_of(part) for part in self.parts]
 
 
 @dataclass(frozen=True)
@@ -98,31 +101,32 @@ class Pattern:
         return frozenset(part.name for part in self.parts if isinstance(part, One) and part.name)
 
     def match(self, resource: Resource) -> Mapping[str, str] | None:
-        """The captures, as the canonical path has them, where the pattern fits exactly; else None."""
-        return fit(self.parts, resource.parts, resource.parts)
+        """What the captured parts say, where the pattern fits exactly; else None."""
+        return fit(self.parts, resource.parts, resource.texts)
 
     def match_loosely(self, resource: Resource) -> Mapping[str, str] | None:
         """As `match`, but also in other letter case, with characters percent-encoded, with or without a trailing slash.
 
-        For `deny` and `hold`: a target may take all these for one resource.
+        For `deny` and `hold`: a target may take all these for one resource. `/v1/**` is about `/v1` then.
         """
-        found = fit(self.folded, resource.folded, resource.parts)
-        return fit(self.bare, resource.bare, resource.parts) if found is None else found
+        without, with_slash = resource.spellings
+        found = fit(self.folded, without, resource.texts)
+        return fit(self.folded, with_slash, [*resource.texts, ""]) if found is None else found
 
     @cached_property
     def folded(self) -> tuple[Part, ...]:
-        """The parts as they are held against a resource's folded ones."""
+        """The parts as they are held against a resource's spellings."""
         return tuple(part.folded() for part in self.parts)
 
-    @cached_property
-    def bare(self) -> tuple[Part, ...]:
-        """`folded` without the empty part behind a trailing slash."""
-        return self.folded[:-1] if self.folded[-1] == Text(("",)) else self.folded
+
+def text_of(part: str) -> str:
+    """What a part says, its escapes decoded."""
+    return unquote_to_bytes(part).decode("utf-8", "surrogateescape") if "%" in part else part
 
 
-def fold(part: str) -> str:
+def folded(part: str) -> str:
     """One form for all spellings of a part that a target might take for the same."""
-    return unquote_to_bytes(part).decode("utf-8", "surrogateescape").casefold()
+    return fold(text_of(part))
 
 
 def parse(text: str) -> Pattern:
@@ -204,13 +208,19 @@ def fit(parts: Sequence[Part], given: Sequence[str], captured: Sequence[str]) ->
     return captures if all(isinstance(part, Many) for part in parts[at:]) else None
 
 
-def covers(outer: Pattern, inner: Pattern, *, loosely: bool) -> bool:
-    """Whether `outer` certainly matches loosely every path that `inner` matches, exactly or loosely too.
+def covers(outer: Pattern, inner: Pattern) -> bool:
+    """Whether `outer` certainly matches loosely every path that `inner` matches, exactly or loosely.
 
     Sound, not complete: False where it is not certain.
     """
-    folded, bare = encloses(outer.folded, inner.folded), encloses(outer.bare, inner.bare)
-    return folded and bare if loosely else folded or bare
+    return any(encloses(outer.folded, parts) for parts in spelled(inner.folded))
+
+
+def spelled(parts: tuple[Part, ...]) -> tuple[tuple[Part, ...], ...]:
+    """`parts`, and what fits the same paths in their other spelling, with or without a slash at the end."""
+    if isinstance(parts[-1], Many):
+        return (parts,)
+    return (parts, parts[:-1] if parts[-1] == Text(("",)) else (*parts, Text(("",))))
 
 
 def encloses(outer: Sequence[Part], inner: Sequence[Part]) -> bool:

@@ -23,19 +23,16 @@ def shadowing(policy: Policy, owner: str, rule: Rule, line: Line) -> tuple[Rule,
     found = []
     for target in line.targets:
         for verb in line.verbs:
-            deny = covering(policy, owners, target, verb, rule, line)
+            deny = covering(policy, owners, target, verb, line)
             if deny is None:
                 return None
             found.append(deny)
     return tuple(dict.fromkeys(found))
 
 
-def covering(policy: Policy, owners: Iterable[str], target: str, verb: str, rule: Rule, line: Line) -> Rule | None:
-    loosely = rule.verdict is not Verdict.ALLOW
+def covering(policy: Policy, owners: Iterable[str], target: str, verb: str, line: Line) -> Rule | None:
     for entry in denies(policy, owners, target, verb, line):
-        if entry.pattern is None:
-            return entry.rule
-        if line.pattern is not None and patterns.covers(entry.pattern, line.pattern, loosely=loosely):
+        if entry.pattern is None or (line.pattern is not None and patterns.covers(entry.pattern, line.pattern)):
             return entry.rule
     return None
 

@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import re
 from dataclasses import replace
 
 from mitmproxy import http
 
+from lockgate.actions import head
 from lockgate.actions.http import read
 from lockgate.bodies import encodings
-from lockgate.bodies.json import is_json, parse
 from lockgate.credentials.credential import without_parameter
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted, Refused, RequestUnreadable
 from lockgate.exchange import Exchange, exchange, hide_token, is_reverse
-from lockgate.model import Target, Unreadable
+from lockgate.model import Target
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 
 LARGE = 256 * 1024  # bytes: from here on a body is decoded and parsed off the loop
-HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer")
-MAY_CONNECTION = frozenset({"close", "keep-alive", "te", ""})
-# Who asked, by which way, for what: the target would take the agent's word for it.
-FORWARDING = re.compile(
-    r"(x-forwarded|x-original|x-rewrite|x-client|x-cluster-client)(-.*)?$"
-    r"|(forwarded|x-real-ip|true-client-ip|x-http-host-override|x-host|via)$"
-)
-BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 LENGTH_AND_CODING = ("content-length", "transfer-encoding", "content-encoding")
 
 
@@ -83,15 +74,10 @@ def _check_head(flow: http.HTTPFlow, found: Exchange) -> None:
         raise _unreadable("it is not HTTP/1.1")
     if found.form != ("origin" if found.session.tunnel or is_reverse(flow.client_conn) else "absolute"):
         raise _unreadable("its target form does not fit: absolute to the proxy, origin inside a tunnel")
-    if any(BAD_VALUE.search(value) for _, value in headers.fields):
-        raise _unreadable("a header value has a control character or is folded")
-    if "upgrade" in headers or "http2-settings" in headers:
-        raise Refused(Refusal(403, "Upgrades (WebSocket, h2c) are not accepted.", "Use plain HTTP requests."))
-    tokens = {token.strip().lower() for value in headers.get_all("connection") for token in value.split(",")}
-    if not tokens <= MAY_CONNECTION:
-        raise _unreadable("its Connection header names other headers")
-    if "transfer-encoding" in headers and headers["transfer-encoding"].strip().lower() != "chunked":
-        raise _unreadable("its Transfer-Encoding is not chunked")
+    try:
+        head.require_plain(_fields(headers))
+    except RequestUnreadable as unreadable:
+        raise _unreadable(unreadable.reason) from None
 
 
 def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
@@ -125,7 +111,7 @@ def _target(flow: http.HTTPFlow, found: Exchange) -> Target:
 def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
     """What is between two hops, what speaks for the agent, and what stands where the credential will."""
     headers = flow.request.headers
-    kept = [(name, value) for name, value in headers.fields if not _is_between_hops(name)]
+    kept = [(name, value) for name, value in headers.fields if head.is_passed_on(name.decode("latin-1"))]
     flow.request.headers = headers = http.Headers(kept)
     if target.credential is None or found.generation is None:
         return
@@ -134,11 +120,6 @@ def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
         headers.pop(spec.field, None)
     if spec.kind == "query":
         flow.request.path = without_parameter(flow.request.path, spec.field)
-
-
-def _is_between_hops(name: bytes) -> bool:
-    text = name.decode("latin-1").lower()
-    return text in HOP_BY_HOP or FORWARDING.match(text) is not None
 
 
 async def _decoded(request: http.Request, target: Target) -> bytes:
@@ -160,15 +141,12 @@ async def _decoded(request: http.Request, target: Target) -> bytes:
 
 async def _document(request: http.Request, body: bytes) -> object:
     """The JSON document that rules read; `{}` for no body."""
-    if not body:
-        return {}
-    kinds = request.headers.get_all("content-type")
-    if len(kinds) != 1 or not is_json(kinds[0]):
-        return Unreadable("the body is not declared as JSON")
-    try:
-        return await asyncio.to_thread(parse, body) if len(body) > LARGE else parse(body)
-    except BodyUnreadable as unreadable:
-        return Unreadable(str(unreadable))
+    fields = _fields(request.headers)
+    return await asyncio.to_thread(head.document, fields, body) if len(body) > LARGE else head.document(fields, body)
+
+
+def _fields(headers: http.Headers) -> list[tuple[str, str]]:
+    return list(headers.items(multi=True))
 
 
 def _is_ip(host: str) -> bool:

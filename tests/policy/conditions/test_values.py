@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import UserDict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import contains, eq
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ import pytest
 from lockgate.bodies.json import parse as parse_json
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.syntax import Name
-from lockgate.policy.conditions.values import exact, type_of
+from lockgate.policy.conditions.values import exact, told_apart, type_of
+from lockgate.policy.folding import PathText
 
 HERE = Name(0, "here")
 
@@ -58,3 +61,32 @@ def test_numbers_are_as_written(document: bytes, expected: str) -> None:
 def test_numbers_that_readers_disagree_about(number: float) -> None:
     with pytest.raises(Unevaluable, match="readers disagree about it"):
         exact(number)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "alike", "expected"),
+    [
+        pytest.param(PathText("a"), "a", eq, True, id="equal"),
+        pytest.param(PathText("a"), "b", eq, False, id="unequal"),
+        pytest.param("a", "A", eq, False, id="other-text-is-compared-as-it-stands"),
+        pytest.param(PathText("Secret-1"), "Secret-", str.startswith, True, id="start"),
+        pytest.param(PathText("public"), "secret", str.startswith, False, id="other-start"),
+    ],
+)
+def test_told_apart(text: str, other: str, alike: Callable[[str, str], bool], expected: bool) -> None:
+    assert told_apart(text, other, alike) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "alike"),
+    [
+        pytest.param(PathText("A"), "a", eq, id="equal-but-for-case"),
+        pytest.param("A", PathText("a"), eq, id="the-other-way-round"),
+        pytest.param(PathText("SECRET-1"), "secret-", str.startswith, id="start"),
+        pytest.param(PathText("x-SECRET"), "secret", contains, id="within"),
+        pytest.param(PathText("adm\u0131n"), "admin", eq, id="dotless-i"),
+    ],
+)
+def test_letter_case_of_the_path_is_not_told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> None:
+    with pytest.raises(Unevaluable, match="other letter case"):
+        told_apart(text, other, alike)

@@ -43,16 +43,18 @@ def evaluate(rules: Rules, request: Request) -> Answer:
     """What the rules say of a request."""
     if not any(role in rules["roles"] for role in request.principal.roles):
         return Answer("deny", redactions=refused(rules, request.target))
-    says, outcomes, binding = [], set(), always(rules, request.target)
+    says, outcomes, binding, about = [], set(), always(rules, request.target), always(rules, request.target)
     for name, rule in rules_of(rules, request.principal.roles):
         for outcome in considered(rules, rule, request):
             outcomes.add((name, outcome))
             says.append((said(verdict_of(rule), outcome), name))
             if outcome in BINDS:
                 binding.append((name, rule))
+            if outcome != "expired":
+                about.append((name, rule))
     spoken = {each for each, _ in says}
     verdict = next((each for each in ("deny", "hold", "allow") if each in spoken), "deny")
-    redacted = refused(rules, request.target) if verdict == "deny" else redactions(binding)
+    redacted = refused(rules, request.target) if verdict == "deny" else redactions(about)
     deciding = frozenset(name for each, name in says if each == verdict)
     return Answer(verdict, frozenset(outcomes), masks(binding), shows(binding), redacted, deciding)
 

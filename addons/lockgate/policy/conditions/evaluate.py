@@ -41,6 +41,7 @@ from lockgate.policy.conditions.syntax import (
     reads,
 )
 from lockgate.policy.conditions.values import exact, mismatch, type_of, wrong_type
+from lockgate.policy.folding import PathText, fold
 
 __all__ = ["MAX_STEPS", "Once", "compiled"]
 
@@ -295,6 +296,8 @@ class Compiler:
                 return left in right
             if found != "list":
                 raise wrong_type(node.right, found, "list", "map")
+            if isinstance(left, PathText) and left in right and {type(element) for element in right} == {str}:
+                return True
             answers = [same(at, node, left, element) for element in right]
             return True in answers
 
@@ -312,6 +315,8 @@ class Compiler:
                 return False
             if found not in kind.types:
                 raise mismatch(node, found, kind.name)
+            if isinstance(value, PathText) and value not in members and fold(value) in folded_members_of(named):
+                raise Unevaluable(f"{describe(node.left)} is given in other letter case than in the list")
             return (exact(value) if found in NUMBERS else value) in members
 
         return run
@@ -365,6 +370,11 @@ def typed(value: Any, node: Node, types: tuple[str, ...]) -> Any:
 def members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str | int | Decimal]:
     """The members for looking up: one set for all conditions that read a list, which may be long."""
     return frozenset(named)
+
+
+@lru_cache(maxsize=128)
+def folded_members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str]:
+    return frozenset(fold(member) for member in named if isinstance(member, str))
 
 
 def is_null(node: Node) -> bool:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import contains
 from typing import Any
 
 import cel
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.syntax import INT64
+from lockgate.policy.conditions.values import told_apart
 
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 DECIMAL = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
@@ -110,9 +112,9 @@ FUNCTIONS: Mapping[str, Function] = {
 
 METHODS: Mapping[str, Function] = {
     "size": SIZE,
-    "contains": of("string", "string", gives="bool", run=lambda text, part: part in text),
-    "startsWith": of("string", "string", gives="bool", run=str.startswith),
-    "endsWith": of("string", "string", gives="bool", run=str.endswith),
+    "contains": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, contains)),
+    "startsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.startswith)),
+    "endsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.endswith)),
     "matches": of("string", "string", gives="bool", run=matches),
     # As CEL counts, in UTC: months, days of the year and of the month from 0, `getDate` from 1, Sunday is 0.
     "getFullYear": of("timestamp", gives="int", run=lambda at: at.year),

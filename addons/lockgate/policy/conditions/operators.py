@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
-from operator import add, ge, gt, le, lt, mul, sub
+from operator import add, eq, ge, gt, le, lt, mul, sub
 from typing import Any
 
 from lockgate.errors import Unevaluable
@@ -15,7 +15,7 @@ from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.kinds import ARITHMETIC, NUMBERS
 from lockgate.policy.conditions.syntax import INT64, Binary
-from lockgate.policy.conditions.values import exact, mismatch, type_of
+from lockgate.policy.conditions.values import exact, mismatch, told_apart, type_of
 
 DECIMALS = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
@@ -46,7 +46,7 @@ def same(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
             return False
         answers = [same(at, node, left[name], right[name]) for name in left]
         return False not in answers
-    return bool(left == right)
+    return told_apart(left, right, eq) if one == "string" else bool(left == right)
 
 
 def ordered(_at: Evaluation, node: Binary, left: Any, right: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -11,6 +11,7 @@ from typing import Any
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.syntax import Binary, Node
+from lockgate.policy.folding import PathText, fold
 
 TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((bool,), "bool"),
@@ -24,7 +25,10 @@ TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((timedelta,), "duration"),
 )
 # The same by exact class, for speed.
-EXACT: Mapping[type, str] = {each: name for classes, name in TYPES for each in classes} | {dict: "map"}
+EXACT: Mapping[type, str] = {each: name for classes, name in TYPES for each in classes} | {
+    dict: "map",
+    PathText: "string",
+}
 
 
 def type_of(value: Any, node: Node) -> str:
@@ -54,3 +58,15 @@ def mismatch(node: Binary, left: str, right: str) -> Unevaluable:
 
 def wrong_type(node: Node, found: str, *wanted: str) -> Unevaluable:
     return Unevaluable(f"{describe(node)} is of type {found}, not {' or '.join(wanted)}")
+
+
+def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool:
+    """Whether two texts are `alike`. Text of the path is unevaluable where only letter case tells: its target may not.
+
+    Raises Unevaluable.
+    """
+    if alike(text, other):
+        return True
+    if (isinstance(text, PathText) or isinstance(other, PathText)) and alike(fold(text), fold(other)):
+        raise Unevaluable("a part of the path is given in other letter case, which its target may take for the same")
+    return False

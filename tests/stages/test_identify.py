@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from mitmproxy import http
+
+from lockgate.errors import KeysUnavailable, Refused, TokenRejected
+from lockgate.exchange import Exchange, exchange, session
+from lockgate.model import Principal
+from lockgate.policy.generation import Generation
+from lockgate.refusals import TOKEN_INSIDE, Refusal
+from lockgate.runtime import InForce, Runtime
+from lockgate.stages import identify
+from lockgate.stages.identify import Identify
+
+NOW = 1_800_000_000.0
+TOKEN = "header.claims.signature-of-forty-characters-at-least"
+OTHER = "another.claims.signature-of-forty-characters-at-least"
+Ask = Callable[..., http.HTTPFlow]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identify.time, "time", lambda: NOW)
+
+
+@pytest.fixture
+def stage(runtime: Runtime) -> Identify:
+    return Identify(runtime)
+
+
+@pytest.fixture
+def asks(ask: Ask) -> Ask:
+    """Makes a request with a token, at the proxy itself."""
+
+    def asks(token: str | None = TOKEN, **options: Any) -> http.HTTPFlow:
+        name = "Authorization" if options.get("reverse") else "Proxy-Authorization"
+        fields = [*options.pop("fields", ()), *([(name, f"Bearer {token}")] if token else [])]
+        return ask("GET", "http://plain.example/v1/x", fields=fields, **options)
+
+    return asks
+
+
+@pytest.fixture
+def tunnelled(ask: Ask, stage: Identify) -> Ask:
+    """Makes a request without a token in a tunnel, whose CONNECT had one."""
+
+    def tunnelled(*fields: tuple[str, str]) -> http.HTTPFlow:
+        connect = ask("CONNECT", "https://api.crm.example/", fields=[("Proxy-Authorization", f"Bearer {TOKEN}")])
+        stage.http_connect(connect)
+        session(connect.client_conn).tunnel = ("api.crm.example", 443)
+        return on(connect, ask("GET", fields=fields))
+
+    return tunnelled
+
+
+def on(earlier: http.HTTPFlow, flow: http.HTTPFlow) -> http.HTTPFlow:
+    """The flow, on the connection of an earlier one."""
+    flow.client_conn = earlier.client_conn
+    return flow
+
+
+def refusal_of(hook: Callable[[http.HTTPFlow], None], flow: http.HTTPFlow) -> Refusal:
+    with pytest.raises(Refused) as refused:
+        hook(flow)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    return refused.value.refusal
+
+
+def identity(found: Exchange) -> tuple[Any, ...]:
+    shown = found.presented and found.presented.token
+    held = found.session.presented and found.session.presented.token
+    return found.principal, shown, found.session.principal, held
+
+
+def test_a_token_identifies(stage: Identify, asks: Ask, tokens: Any, principal: Principal) -> None:
+    flow = asks()
+    stage.requestheaders(flow)
+    assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)
+    assert tokens.asked == [(TOKEN, NOW, True)]
+
+
+def test_basic_has_the_token_as_password(stage: Identify, ask: Ask, tokens: Any) -> None:
+    value = "Basic " + base64.b64encode(f"agent:{TOKEN}".encode()).decode()
+    stage.requestheaders(ask("GET", "http://plain.example/v1/x", fields=[("Proxy-Authorization", value)]))
+    assert [token for token, *_ in tokens.asked] == [TOKEN]
+
+
+def test_the_rules_in_force_are_taken(stage: Identify, asks: Ask, generation: Generation) -> None:
+    flow = asks(None)
+    refusal_of(stage.requestheaders, flow)
+    assert exchange(flow).generation is generation
+
+
+@pytest.mark.parametrize(
+    ("peer", "loopback"),
+    [
+        pytest.param(("127.0.0.1", 1), True, id="this-machine"),
+        pytest.param(("127.9.9.9", 1), True, id="any-of-127"),
+        pytest.param(("::1", 1, 0, 0), True, id="ipv6"),
+        pytest.param(("10.0.0.7", 1), False, id="private"),
+        pytest.param(("203.0.113.7", 1), False, id="public"),
+    ],
+)
+def test_the_verifier_learns_who_is_on_this_machine(
+    stage: Identify, asks: Ask, tokens: Any, peer: tuple[Any, ...], loopback: bool
+) -> None:
+    flow = asks()
+    flow.client_conn.peername = peer
+    stage.requestheaders(flow)
+    assert tokens.asked == [(TOKEN, NOW, loopback)]
+
+
+WAYS = ["plain", "connect", "tunnel", "reverse"]
+STATUS = {"plain": 407, "connect": 407, "tunnel": 401, "reverse": 401}
+
+
+def refused_by(way: str, stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, answer: Exception) -> Refusal:
+    """How a request is refused whose token is answered so."""
+    flow = tunnelled() if way == "tunnel" else asks(reverse=way == "reverse")
+    tokens.answer = answer
+    hook = stage.http_connect if way == "connect" else stage.requestheaders
+    refusal = refusal_of(hook, flow)
+    assert exchange(flow).principal is None
+    return refusal
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_that_is_rejected(stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, way: str) -> None:
+    refusal = refused_by(way, stage, asks, tunnelled, tokens, TokenRejected("expired"))
+    assert refusal.status == STATUS[way]
+    assert refusal.detail == "The caller is not identified: expired."
+    assert refusal.close is (way == "tunnel")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_keys_that_cannot_be_read(stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, way: str) -> None:
+    refusal = refused_by(way, stage, asks, tunnelled, tokens, KeysUnavailable("/secret/path: gone"))
+    assert refusal.status == 503
+    assert "/secret/path" not in refusal.detail + refusal.next_steps
+
+
+@pytest.mark.parametrize("way", ["plain", "connect", "reverse"])
+def test_no_token(stage: Identify, asks: Ask, tokens: Any, way: str) -> None:
+    hook = stage.http_connect if way == "connect" else stage.requestheaders
+    refusal = refusal_of(hook, asks(None, reverse=way == "reverse"))
+    assert refusal.status == STATUS[way]
+    assert refusal.detail == "The caller is not identified: no token was sent."
+    assert not tokens.asked
+
+
+def test_two_tokens(stage: Identify, asks: Ask, tokens: Any) -> None:
+    flow = asks(fields=[("Proxy-Authorization", f"Bearer {OTHER}")])
+    assert refusal_of(stage.requestheaders, flow).status == 407
+    assert not tokens.asked
+
+
+def test_at_a_reverse_listener_only_its_own_header_counts(stage: Identify, asks: Ask, tokens: Any) -> None:
+    flow = asks(None, reverse=True, fields=[("Proxy-Authorization", f"Bearer {TOKEN}")])
+    assert refusal_of(stage.requestheaders, flow).status == 401
+    assert not tokens.asked
+
+
+@pytest.mark.parametrize("hook", ["http_connect", "requestheaders"])
+def test_a_token_elsewhere_in_the_request_is_refused_and_taken_out(
+    stage: Identify, asks: Ask, tokens: Any, hook: str
+) -> None:
+    flow = asks(fields=[("X-Token", TOKEN)])
+    assert refusal_of(getattr(stage, hook), flow) is TOKEN_INSIDE
+    assert TOKEN not in repr(flow.get_state())
+    assert not tokens.asked
+
+
+# In a tunnel
+
+
+def test_a_tunnel_has_its_connects_identity(
+    stage: Identify, tunnelled: Ask, tokens: Any, principal: Principal
+) -> None:
+    flow = tunnelled()
+    stage.requestheaders(flow)
+    assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)
+
+
+def test_a_tunnels_token_is_verified_on_every_request(stage: Identify, tunnelled: Ask, ask: Ask, tokens: Any) -> None:
+    first = tunnelled()
+    stage.requestheaders(first)
+    stage.requestheaders(on(first, ask()))
+    assert tokens.asked == [(TOKEN, NOW, True)] * 3
+    tokens.answer = TokenRejected("expired")
+    assert refusal_of(stage.requestheaders, on(first, ask())).status == 401
+
+
+@pytest.mark.parametrize("token", [TOKEN, OTHER])
+def test_a_second_identity_in_a_tunnel_is_refused(stage: Identify, tunnelled: Ask, token: str) -> None:
+    flow = tunnelled(("Proxy-Authorization", f"Bearer {token}"))
+    refusal = refusal_of(stage.requestheaders, flow)
+    assert (refusal.status, refusal.detail) == (400, "A second identity was sent inside the tunnel.")
+    assert refusal.close
+    assert exchange(flow).principal is None
+
+
+def test_a_tunnel_in_a_tunnel_is_refused(stage: Identify, tunnelled: Ask, ask: Ask) -> None:
+    inner = on(tunnelled(), ask("CONNECT", "https://other.example/"))
+    refusal = refusal_of(stage.http_connect, inner)
+    assert (refusal.status, refusal.detail) == (400, "This connection is a tunnel already.")
+    assert refusal.close
+    assert exchange(inner).principal is None
+
+
+# Several requests on one connection
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "issuer": {"issuer": "https://other.example"},
+    "subject": {"subject": "agent-8"},
+    "roles": {"roles": ("admin",)},
+}
+
+
+@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in OTHERS.items()])
+def test_a_connection_belongs_to_one_principal(
+    stage: Identify, asks: Ask, tokens: Any, principal: Principal, change: dict[str, Any]
+) -> None:
+    first = asks()
+    stage.requestheaders(first)
+    tokens.answer = replace(principal, **change)
+    flow = on(first, asks(OTHER))
+    refusal = refusal_of(stage.requestheaders, flow)
+    assert (refusal.status, refusal.detail) == (403, "This connection belongs to another principal.")
+    assert refusal.close
+    assert identity(exchange(flow)) == (None, None, principal, TOKEN)
+
+
+def test_a_fresh_token_of_the_same_principal_is_taken(
+    stage: Identify, asks: Ask, tokens: Any, principal: Principal
+) -> None:
+    first = asks()
+    stage.requestheaders(first)
+    fresh = tokens.answer = replace(principal, token_id="t-2", expires_at=NOW + 5)
+    flow = on(first, asks(OTHER))
+    stage.requestheaders(flow)
+    assert identity(exchange(flow)) == (fresh, OTHER, fresh, OTHER)
+
+
+def test_the_rules_may_give_the_same_token_other_roles(
+    stage: Identify, asks: Ask, tokens: Any, principal: Principal
+) -> None:
+    first = asks()
+    stage.requestheaders(first)
+    tokens.answer = changed = replace(principal, roles=("other",))
+    flow = on(first, asks())
+    stage.requestheaders(flow)
+    assert exchange(flow).principal is changed
+
+
+# When the rules change while a body comes
+
+
+def test_under_the_same_rules_nothing_is_done_again(stage: Identify, asks: Ask, tokens: Any) -> None:
+    flow = asks()
+    stage.requestheaders(flow)
+    stage.request(flow)
+    assert len(tokens.asked) == 1
+
+
+def test_a_whole_request_is_identified_by_the_rules_then_in_force(
+    stage: Identify, asks: Ask, runtime: Runtime, tokens: Any, generation: Generation
+) -> None:
+    flow = asks()
+    stage.requestheaders(flow)
+    later = replace(generation, id="later")
+    runtime.current = InForce(later, tokens)
+    stage.request(flow)
+    assert exchange(flow).generation is later
+    assert len(tokens.asked) == 2
+    runtime.current = InForce(replace(generation, id="last"), tokens)
+    tokens.answer = TokenRejected("unknown issuer")
+    assert refusal_of(stage.request, flow).status == 407
