@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,15 +119,19 @@ def snippets(page: str) -> dict[str, str]:
     found: dict[str, str] = {}
     parts = re.split(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
     for prose, block in zip(parts[::2], parts[1::2], strict=False):
-        name = re.findall(r"(?:rules/)?((?:roles/)?\w+\.yaml)", prose)[-1]
-        found[name.replace("NAME", "support")] = block
+        name = re.findall(r"((?:examples/rules/|(?<!/)rules/)?(?:roles/)?\w+\.yaml)", prose)[-1]
+        found[name.removeprefix("rules/").replace("NAME", "support")] = block
     return found
+
+
+def own(files: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in files.items() if not name.startswith("examples/")}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/rules.md"])
 def test_rules_in_the_docs_load(page: str, tmp_path: Path) -> None:
     """A reader who copies them gets a directory the gateway takes."""
-    files = snippets(page)
+    files = own(snippets(page))
     assert {"targets.yaml", "credentials.yaml"} < files.keys()
     files.setdefault("gateway.yaml", "issuers:\n  - dev: true\n")
     files["roles/reader.yaml"] = "role: reader\nrules:\n  - id: list\n    allow: GET any-target /v1/customers\n"
@@ -141,3 +146,32 @@ def test_rules_in_the_docs_load(page: str, tmp_path: Path) -> None:
 
 def targets(files: dict[str, str]) -> set[str]:
     return set(re.findall(r"^  (\w+):$", files["targets.yaml"], re.MULTILINE))
+
+
+EXAMPLES = {name: text for name, text in snippets("docs/rules.md").items() if name.startswith("examples/")}
+
+
+def rules_in(text: str) -> list[str]:
+    """The rules of a role file or of the guardrails, as they are written, without the comments between them."""
+    chunks = re.split(r"^(?=  - id: )", text, flags=re.MULTILINE)[1:]
+    return [re.sub(r"^(  #.*)?\n", "", chunk, flags=re.MULTILINE).rstrip() for chunk in chunks]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_excerpts_of_the_examples_are_what_the_files_say(name: str, tmp_path: Path) -> None:
+    shown = rules_in(EXAMPLES[name])
+    assert shown
+    assert set(shown) <= set(rules_in((ROOT / name).read_text()))
+    shutil.copytree(ROOT / "examples" / "rules", tmp_path / "rules")
+    (tmp_path / name.removeprefix("examples/")).write_text(EXAMPLES[name])
+    assert load(tmp_path / "rules").policy.rules
+
+
+@pytest.mark.parametrize("directory", ["rules", "examples/rules"])
+def test_shipped_rules_pass_their_tests_and_every_rule_is_reached(directory: str) -> None:
+    assert lockgate.cli.main.main(["test", "--strict", str(ROOT / directory)]) == 0
+
+
+def test_every_example_role_is_explained() -> None:
+    roles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "examples" / "rules" / "roles").iterdir()}
+    assert roles - EXAMPLES.keys() == {"examples/rules/roles/reader.yaml"}  # what the others extend
