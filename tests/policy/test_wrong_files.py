@@ -506,12 +506,12 @@ WRONG = [
     ),
     pytest.param(
         role("hold: GET crm /x\ntimeout: 15"),
-        "roles/support.yaml:5:14: a duration is a number with a unit: 30s, 15m, 1h, 90d",
+        "roles/support.yaml:5:14: a time to wait is a number from 1 with a unit: 30s, 15m, 1h, 7d",
         id="timeout-without-unit",
     ),
     pytest.param(
         role("hold: GET crm /x\ntimeout: 0s"),
-        "roles/support.yaml:3:5: a timeout of no time approves nothing: write how long to wait, as in 15m",
+        "roles/support.yaml:5:14: a time to wait is a number from 1 with a unit: 30s, 15m, 1h, 7d",
         id="timeout-of-no-time",
     ),
     pytest.param(

@@ -74,6 +74,7 @@ VALUES: Mapping[object, Fragment] = {
     schema.flag: {"type": "boolean", "errorMessage": said_by(schema.flag)},
     schema.size: written(schema.SIZE, said_by(schema.size), "1MiB"),
     schema.duration: written(schema.DURATION, said_by(schema.duration), "15m"),
+    schema.wait: written(schema.WAIT, said_by(schema.wait), "15m"),
     schema.count: whole_number(said_by(schema.count), 1),
     schema.instant: written(
         r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d))?", said_by(schema.instant), "2030-01-31"

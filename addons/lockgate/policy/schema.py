@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIZE = re.compile(r"(\d{1,15}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
+WAIT = re.compile(r"[1-9]\d{0,8}(s|m|h|d)")
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
 HOST_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
@@ -79,6 +80,13 @@ def duration(value: Any) -> float:
     if not found:
         raise ValueError("a duration is a number with a unit: 30s, 15m, 1h, 90d")
     return float(int(found[1]) * DURATION_UNITS[found[2]])
+
+
+def wait(value: Any) -> float:
+    """A duration that is not nothing."""
+    if not WAIT.fullmatch(text(value)):
+        raise ValueError("a time to wait is a number from 1 with a unit: 30s, 15m, 1h, 7d")
+    return duration(value)
 
 
 def count(value: Any) -> int:
@@ -270,7 +278,7 @@ class Matching(Model):
     """The roles of persons who may approve a hold; any person where it says nothing. Example: [finance]"""
     quorum: Count | None = None
     """How many approvals a hold needs; 1 where it says nothing."""
-    timeout: Duration | None = None
+    timeout: Annotated[float, BeforeValidator(wait)] | None = None
     """How long a hold waits for approval."""
     reason: Text | None = None
     """Is shown to the agent, and recorded. Example: Bulk export needs a ticket."""
@@ -287,8 +295,6 @@ class Matching(Model):
             raise ValueError("types are those of what when and unless read: write one of them, or leave types out")
         if self.hold is None and (self.approvers or self.quorum or self.timeout is not None):
             raise ValueError("approvers, quorum and timeout are a hold's: leave them out")
-        if self.timeout == 0:
-            raise ValueError("a timeout of no time approves nothing: write how long to wait, as in 15m")
         return self
 
 
