@@ -14,18 +14,10 @@ TESTED_ELSEWHERE = {
     "proxy/answers.py": "e2e/test_upstream.py",
     "proxy/framing.py": "e2e/test_upstream.py",
     "proxy/gateway.py": "e2e/test_lock.py",
-    "proxy/guard.py": "e2e/test_faults.py",
     "proxy/latch.py": "e2e/test_script.py",
     "proxy/sentinel.py": "e2e/test_script.py",
     "proxy/web.py": "e2e/test_mitmweb.py",
     "runtime.py": "e2e/test_lock.py",
-    "stages/approve.py": "e2e/test_faults.py",
-    "stages/identify.py": "e2e/test_tokens.py",
-    "stages/inject.py": "e2e/test_tokens.py",
-    "stages/local.py": "e2e/test_reach.py",
-    "stages/mask.py": "e2e/test_masking.py",
-    "stages/read.py": "e2e/test_reach.py",
-    "stages/seal.py": "e2e/test_faults.py",
 }
 
 # Test files about the project as a whole rather than one module.

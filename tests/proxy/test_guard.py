@@ -179,7 +179,7 @@ async def test_what_refuses_on_purpose_is_not_logged(caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize("hook", HOOKS)
 async def test_stages_run_in_order(hook: str) -> None:
     ran: list[int] = []
-    stages = [Stage(lambda flow, number=number: ran.append(number)) for number in range(3)]  # type: ignore[misc]
+    stages = [Stage(lambda flow, number=number: ran.append(number)) for number in range(3)]
     flow = flow_of(resp=True)
     await run(hook, flow, *stages)
     assert ran == [0, 1, 2]
@@ -571,10 +571,10 @@ async def test_what_does_not_break_is_left_to_its_part(
         tls_start_server=lambda data: seen.append("tls_start_server"),
     )
     guard, data = guard_with(reach=part), SimpleNamespace(client=client, server=server)
-    guard.next_layer(data)  # type: ignore[arg-type]
-    await guard.server_connect(data)  # type: ignore[arg-type]
-    guard.server_connected(data)  # type: ignore[arg-type]
-    guard.tls_start_server(data)  # type: ignore[arg-type]
+    guard.next_layer(data)
+    await guard.server_connect(data)
+    guard.server_connected(data)
+    guard.tls_start_server(data)
     assert seen == ["next_layer", "server_connect", "server_connected", "tls_start_server"]
     assert server.id in vetted
     assert server.error is None

@@ -178,9 +178,7 @@ def test_a_token_elsewhere_in_the_request_is_refused_and_taken_out(
 # In a tunnel
 
 
-def test_a_tunnel_has_its_connects_identity(
-    stage: Identify, tunnelled: Ask, tokens: Any, principal: Principal
-) -> None:
+def test_a_tunnel_has_its_connects_identity(stage: Identify, tunnelled: Ask, tokens: Any, principal: Principal) -> None:
     flow = tunnelled()
     stage.requestheaders(flow)
     assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)

@@ -80,9 +80,7 @@ async def refused(flow: http.HTTPFlow) -> None:
     assert exchange(flow).credential is None
 
 
-async def test_a_secret_that_is_missing_keeps_the_request(
-    targeted: Targeted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_secret_that_is_missing_keeps_the_request(targeted: Targeted, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = targeted()
     monkeypatch.delenv("CRM_TOKEN")
     await refused(flow)

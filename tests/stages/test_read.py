@@ -166,9 +166,7 @@ def test_each_way_has_its_form(identified: Identified, url: str, reverse: bool, 
         pytest.param("https://203.0.113.7/v1/x", "numbered", id="address"),
     ],
 )
-def test_the_target_is_that_of_the_origin(
-    identified: Identified, generation: Generation, url: str, name: str
-) -> None:
+def test_the_target_is_that_of_the_origin(identified: Identified, generation: Generation, url: str, name: str) -> None:
     flow = identified("GET", url)
     if name == "numbered":
         flow.client_conn.sni = None

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from mitmproxy import http
 from mitmproxy import flow as mitmflow
+from mitmproxy import http
 from mitmproxy.test import tflow
 
 from lockgate.credentials.credential import Credential
@@ -132,9 +132,7 @@ STATES = [
 
 @pytest.mark.parametrize(("intended", "sent"), STATES)
 @pytest.mark.parametrize("hook", ["response", "error"])
-async def test_how_it_ended(
-    stage: Record, decided: Targeted, kept: Any, hook: str, intended: bool, sent: bool
-) -> None:
+async def test_how_it_ended(stage: Record, decided: Targeted, kept: Any, hook: str, intended: bool, sent: bool) -> None:
     flow = decided(answer=b"answer")
     found = change(flow, intended=intended, sent=sent)
     await getattr(stage, hook)(flow)
@@ -193,9 +191,7 @@ async def test_an_answer_that_may_be_seen_is_kept(
 
 
 @pytest.mark.parametrize("hook", ["response", "error"])
-async def test_an_answer_that_nobody_masked_is_not_kept(
-    stage: Record, decided: Targeted, kept: Any, hook: str
-) -> None:
+async def test_an_answer_that_nobody_masked_is_not_kept(stage: Record, decided: Targeted, kept: Any, hook: str) -> None:
     flow = decided(answer=b"078-05-1120")
     await getattr(stage, hook)(flow)
     ((_, state, _),) = kept.records
@@ -306,9 +302,7 @@ async def test_without_a_target_all_is_left_out_that_rules_leave_out_of_any(
     ("decision", "refusal", "marked", "comment"),
     [
         pytest.param(OPEN, None, ":white_check_mark:", "allow: support/read", id="allowed"),
-        pytest.param(
-            Decision(Verdict.DENY, "support/x"), DENIED, ":no_entry:", "deny: support/x: No.", id="denied"
-        ),
+        pytest.param(Decision(Verdict.DENY, "support/x"), DENIED, ":no_entry:", "deny: support/x: No.", id="denied"),
         pytest.param(Decision(Verdict.HOLD, "support/y"), None, ":raised_hand:", "hold: support/y", id="held"),
         pytest.param(None, None, ":no_entry:", "deny", id="undecided"),
         pytest.param(None, Refusal(401, "Who?"), ":no_entry:", "deny: Who?", id="401"),
@@ -436,4 +430,3 @@ async def test_an_error_is_kept(stage: Record, decided: Targeted, kept: Any) -> 
     flow.error = mitmflow.Error("The exchange broke off.")
     await stage.error(flow)
     assert kept.records[0][1]["error"]["msg"] == "The exchange broke off."
-

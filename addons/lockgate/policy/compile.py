@@ -5,7 +5,7 @@ Each function appends what it finds wrong to `problems` and goes on with the res
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.errors import Problem, Unevaluable
@@ -36,6 +36,7 @@ class Compiler:
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     index: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)
     places: dict[Line, tuple[Document, Path]] = field(default_factory=dict)
+    compiled: dict[Hashable, tuple[Condition | None, Condition | None]] = field(default_factory=dict)
 
     def add(self, document: Document, owner: str, path: Path, entry: schema.Rule | schema.Guardrail) -> None:
         """Compile the rule at `path` and file it under each of its lines' targets and verbs."""
@@ -84,9 +85,7 @@ class Compiler:
             return None, None
         captures = set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
         try:
-            when, unless = compile_conditions(
-                entry.when, entry.unless, captures, self.lists or {}, entry.types, entry.verdicts == ["allow"]
-            )
+            when, unless = self.compiled_conditions(entry, frozenset(captures))
         except ConditionInvalid as error:
             self.problems.append(document.problem((*path, *error.path), error.message, offset=error.offset))
             if error.path == ("when",) and entry.unless is not None:  # the other one may be wrong too
@@ -97,6 +96,18 @@ class Compiler:
                 message = f"it is always {str(never).lower()}, so the rule never counts: mend it, or leave the rule out"
                 self.problems.append(document.problem((*path, key), message))
         return when, unless
+
+    def compiled_conditions(
+        self, entry: schema.Rule | schema.Guardrail, captures: frozenset[str]
+    ) -> tuple[Condition | None, Condition | None]:
+        """Compiled once for all rules that say the same. Raises ConditionInvalid."""
+        permits = entry.verdicts == ["allow"]
+        key = (entry.when, entry.unless, captures, tuple(entry.types.items()), permits)
+        if key not in self.compiled:
+            self.compiled[key] = compile_conditions(
+                entry.when, entry.unless, captures, self.lists or {}, entry.types, permits
+            )
+        return self.compiled[key]
 
     def note_shadowed(self, policy: Policy) -> None:
         """A line that a deny covers whole is noted: it never counts."""

@@ -55,6 +55,17 @@ class Condition:
         return self.text
 
 
+class PathText(str):
+    """Text of a path, which some targets read in any letter case."""
+
+    __slots__ = ()
+
+
+def folded(given: str) -> str:
+    """What is the same in all letter cases. The dot goes: I, i, dotted and dotless, are one letter to some targets."""
+    return given.upper().casefold().replace("\N{COMBINING DOT ABOVE}", "")
+
+
 def number(value: object) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Undefined
@@ -175,8 +186,8 @@ def number_compared(path: str, read: Term, operator: str, bound: float) -> Condi
 
 def text_compared(path: str, read: Term, operator: str, bound: str) -> Condition:
     compare: dict[str, Callable[[str], bool]] = {
-        "==": lambda value: value == bound,
-        "!=": lambda value: value != bound,
+        "==": lambda value: is_one_of(value, [bound]),
+        "!=": lambda value: not is_one_of(value, [bound]),
     }
     return Condition(
         f"{path} {operator} {json.dumps(bound)}",
@@ -185,17 +196,30 @@ def text_compared(path: str, read: Term, operator: str, bound: str) -> Condition
     )
 
 
+def is_one_of(value: str, bounds: list[str]) -> bool:
+    """Whether a text is among these. That of a path has no certain answer where only letter case tells it from one."""
+    found = value in bounds
+    if not found and isinstance(value, PathText) and folded(value) in map(folded, bounds):
+        raise Undefined
+    return found
+
+
 def starts_with(path: str, read: Term, prefix: str) -> Condition:
-    return Condition(
-        f"{path}.startsWith({json.dumps(prefix)})",
-        lambda facts: text(read(facts)).startswith(prefix),
-        open_field(path, "string"),
-    )
+    def holds(facts: Facts) -> bool:
+        value = text(read(facts))
+        found = value.startswith(prefix)
+        if not found and isinstance(value, PathText) and folded(value).startswith(folded(prefix)):
+            raise Undefined
+        return found
+
+    return Condition(f"{path}.startsWith({json.dumps(prefix)})", holds, open_field(path, "string"))
 
 
 def text_among(path: str, read: Term, values: list[str]) -> Condition:
     return Condition(
-        f"{path} in {json.dumps(values)}", lambda facts: text(read(facts)) in values, open_field(path, "string")
+        f"{path} in {json.dumps(values)}",
+        lambda facts: is_one_of(text(read(facts)), values),
+        open_field(path, "string"),
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from naive.conditions import Condition, Facts, Request, Undefined
+from naive.conditions import Condition, Facts, PathText, Request, Undefined, folded
 
 from lockgate.model import HTTP_METHODS
 
@@ -155,7 +155,7 @@ def walk(pattern: Sequence[str], path: Sequence[str], *, exact: bool) -> Iterato
             yield from walk(rest, path[taken:], exact=exact)
     elif path and (name := re.fullmatch(r"\{(\w+)\}", head)):
         if path[0]:
-            yield from ({name[1]: unquote(path[0]), **found} for found in walk(rest, path[1:], exact=exact))
+            yield from ({name[1]: PathText(unquote(path[0])), **found} for found in walk(rest, path[1:], exact=exact))
     elif path and part(head, path[0], exact=exact):
         yield from walk(rest, path[1:], exact=exact)
 
@@ -165,14 +165,9 @@ def part(pattern: str, given: str, *, exact: bool) -> bool:
     if pattern == "*":
         return bool(given)
     if not exact:
-        given = folded(given)
-        pattern = "*".join(map(folded, pattern.split("*")))
+        given = folded(unquote(given))
+        pattern = "*".join(folded(unquote(piece)) for piece in pattern.split("*"))
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), given, re.DOTALL) is not None
-
-
-def folded(text: str) -> str:
-    """What is the same in all letter cases. The dot goes: I, i, dotted and dotless, are one letter to some targets."""
-    return unquote(text).upper().casefold().replace("\N{COMBINING DOT ABOVE}", "")
 
 
 def masks(binding: Sequence[tuple[str, Mapping[str, Any]]]) -> frozenset[tuple[str, str, str | int | None, str]]:
