@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "addons"
 POLICY = CODE / "lockgate" / "policy"
 WORK = ROOT / ".lockgate" / "mutation"
-FLOOR = 0.80  # of all mutants are noticed
+FLOOR = 0.78  # of all mutants are noticed
 
 # mutmut takes sources from `src` alone, so the project is laid out for it anew, from links: name there, place here.
 DATA = ("rules", "examples")  # what tests read beside the code

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonpath_ng.ext.parser import parse as oracle
 
-from lockgate.masking.paths import children, covers, find, may_meet, parse
+from lockgate.masking.paths import children, covers, find, may_meet, parse, parsed
 
 DOCUMENT: dict[str, Any] = {
     "a": {"b": 1, "c": [1, 2, {"b": 3}]},
@@ -55,6 +55,28 @@ PATHS = [
     "$.(a.b)",
     "$..(a.b)",
 ]
+
+
+@given(
+    st.lists(st.sampled_from([".a", "..a", ".B9", "[*]", "..b", ".len", ".keys", ".where", ".parent", ".x1y"])).map(
+        "".join
+    )
+)
+def test_plain_paths_are_read_as_jsonpath_ng_reads_them(rest: str) -> None:
+    try:
+        expected: object = parsed("$" + rest)
+    except ValueError as error:
+        expected = str(error)
+    try:
+        found: object = parse("$" + rest)
+    except ValueError as error:
+        found = str(error)
+    assert found == expected
+
+
+def test_a_path_has_an_end() -> None:
+    with pytest.raises(ValueError, match="at most 100 steps"):
+        parse("$" + ".a" * 5000)
 
 
 def by_oracle(path: str, document: Any) -> list[Any]:

@@ -454,6 +454,8 @@ def test_a_dot_in_the_name_of_a_target_is_a_dot(name: str, expected: str) -> Non
         pytest.param("/u/me%40b", "deny", id="encoded"),
         pytest.param("/u/m%65@b", "deny", id="encoded-letter"),
         pytest.param("/U/me@b/", "deny", id="other-spelling-around"),
+        pytest.param("/u/ME@B", "deny", id="letter-case"),
+        pytest.param("/u/M%45%40b", "deny", id="letter-case-encoded"),
         pytest.param("/u/you@b", "allow", id="another"),
     ],
 )
@@ -465,6 +467,26 @@ def test_a_capture_is_the_text_of_its_part(target: str, denied: str) -> None:
 def test_a_capture_says_what_its_part_says() -> None:
     found = permitted("GET crm /u/{who}", when='path.who == "a b"')
     assert outcome(found, "/u/a%20b") == "allow"
+
+
+@pytest.mark.parametrize(("target", "expected"), [("/u/you@b", "allow"), ("/u/me@b", "deny"), ("/u/ME%40b", "deny")])
+def test_an_exception_is_not_got_past_by_spelling(target: str, expected: str) -> None:
+    assert outcome(permitted("GET crm /u/{who}", unless='path.who in ["me@b"]'), target) == expected
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'request.path == "/admin/x"',
+        'request.path.startsWith("/admin/")',
+        'request.path.endsWith("/x")',
+        'request.path.contains("min")',
+        'request.path in ["/admin/x", "/admin/y"]',
+    ],
+)
+@pytest.mark.parametrize("target", ["/admin/x", "/ADMIN/X", "/%61dmin/%58"])
+def test_letter_case_gets_no_path_past_a_condition(condition: str, target: str) -> None:
+    assert outcome(forbidden("any crm /**", when=condition), target) == "deny"
 
 
 def test_each_line_has_its_own_captures() -> None:

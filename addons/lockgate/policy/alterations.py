@@ -12,6 +12,7 @@ from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Alterations
 
 REQUEST_FIELD = re.compile(r"(query\.\S+|headers\.[a-z0-9!#$%&'*+.^`|~-]+)")
+MAX_PATHS = 100  # of one kind in one rule: each is held against each other
 REPLACING = frozenset({"drop", "nullify", "redact", "replace", "hash"})  # nothing of a value is left to mask further
 
 
@@ -19,6 +20,11 @@ def alterations(
     document: Document, path: Path, entry: schema.Matching | schema.Target, owner: str, problems: list[Problem]
 ) -> Alterations:
     """What the rule or target at `path` leaves out; `owner` is its name."""
+    for key in ("mask", "show", "redact_request"):
+        if len(getattr(entry, key)) > MAX_PATHS:
+            message = f"more than {MAX_PATHS} paths: say it shorter, as with $..name or $.list[*]"
+            problems.append(document.problem((*path, key), message, key=True))
+            return Alterations()
     masks = tuple(Mask(text, strategy.kind, strategy.argument, owner) for text, strategy in entry.mask.items())
     steps = {
         text: found

@@ -35,6 +35,7 @@ class Compiler:
     problems: list[Problem]
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     index: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)
+    denies: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)  # those that always match
     places: dict[Line, tuple[Document, Path]] = field(default_factory=dict)
     compiled: dict[Hashable, tuple[Condition | None, Condition | None]] = field(default_factory=dict)
 
@@ -62,11 +63,12 @@ class Compiler:
             message = "never applies: the answer to HEAD has no body; leave it out, or add GET to the rule"
             self.problems.append(document.problem((*path, "mask" if rule.masks else "show"), message, key=True))
         self.rules.setdefault(owner, []).append(rule)
+        indexes = [self.index, self.denies] if verdict is Verdict.DENY and rule.always else [self.index]
         for line in rule.lines:
             filed = Entry(rule, line.pattern)
-            for target in line.targets:
-                for verb in line.verbs:
-                    self.index.setdefault((owner, target, verb), PathIndex()).add(filed)
+            for key in ((owner, target, verb) for target in line.targets for verb in line.verbs):
+                for index in indexes:
+                    index.setdefault(key, PathIndex()).add(filed)
 
     def lines(self, document: Document, path: Path, texts: Sequence[str], verdict: Verdict) -> Iterable[Line]:
         for index, text in enumerate(texts):
@@ -112,9 +114,10 @@ class Compiler:
     def note_shadowed(self, policy: Policy) -> None:
         """A line that a deny covers whole is noted: it never counts."""
         for owner, rules in self.rules.items():
+            owners = policy.owners([owner])
             for rule in rules:
                 for line in rule.lines:
-                    denies = shadowing(policy, owner, rule, line)
+                    denies = shadowing(self.denies, owners, rule, line)
                     if denies:
                         document, path = self.places[line]
                         named = ", ".join(f"{deny.name} ({deny.source})" for deny in denies)

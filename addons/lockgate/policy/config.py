@@ -28,17 +28,17 @@ def gateway(
     checked: Checked[schema.Gateway, schema.Issuer], directory: Path, problems: list[Problem]
 ) -> GatewayConfig | None:
     document = checked.document
-    issuers: list[model.Issuer] = []
+    issuers: dict[str, model.Issuer] = {}
     for path, entry in checked.entries:
         found = issuer(entry, directory)
-        if any(found.issuer == other.issuer for other in issuers):
+        if found.issuer in issuers:
             problems.append(document.problem(path, f"the issuer {found.issuer} is named twice: remove one"))
         if entry.roles is not None:
             try:
                 paths.parse(entry.roles)
             except ValueError as error:
                 problems.append(document.problem((*path, "roles"), str(error)))
-        issuers.append(found)
+        issuers[found.issuer] = found
     if checked.model is None:
         return None
     if not checked.model.issuers:
@@ -49,7 +49,7 @@ def gateway(
             problems.append(document.problem(("lists", name), message, key=True))
     recordings = checked.model.recordings
     return GatewayConfig(
-        tuple(issuers), recordings.dir, recordings.max_body, checked.model.state, dict(checked.model.lists)
+        tuple(issuers.values()), recordings.dir, recordings.max_body, checked.model.state, dict(checked.model.lists)
     )
 
 

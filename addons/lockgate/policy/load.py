@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 from lockgate.errors import Problem, RulesInvalid
@@ -39,14 +41,15 @@ def identify(files: Mapping[str, bytes]) -> str:
 
 def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
     """Parse, check and compile the content of a rules directory. Raises RulesInvalid."""
-    problems: list[Problem] = [*strays(files)]
+    problems = Problems()
+    problems.extend(strays(files))
     read: dict[str, Document] = {}
     for name in sorted(files):
         if is_rules(name):
             try:
                 read[name] = documents.read(name, files[name])
             except RulesInvalid as error:
-                problems += error.problems
+                problems.extend(error.problems)
     gateway = gateway_of(read, directory, problems)
     credentials = file(read, "credentials.yaml", schema.Credentials, "credentials", schema.Credential, problems)
     targets = file(read, "targets.yaml", schema.Targets, "targets", schema.Target, problems)
@@ -108,5 +111,29 @@ def roles_of(
     return found
 
 
-def ordered(problems: list[Problem]) -> list[Problem]:
-    return sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
+class Problems(list[Problem]):
+    """What is wrong, as it is found. Raises RulesInvalid once one file has more than are told of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_file: Counter[str] = Counter()
+
+    def append(self, problem: Problem) -> None:
+        super().append(problem)
+        self.of_file[problem.file] += 1
+        if self.of_file[problem.file] > 2 * documents.MAX_PROBLEMS:  # of reading it, and of what it says
+            raise RulesInvalid(ordered(self))
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.append(problem)
+
+
+def ordered(problems: Iterable[Problem]) -> list[Problem]:
+    """By place, each once, and of each file no more than are told of one."""
+    by_place = sorted(set(problems), key=lambda each: (each.file, each.line, each.column, each.message))
+    return [
+        problem
+        for _, of_file in groupby(by_place, key=lambda each: each.file)
+        for problem in documents.limited(list(of_file))
+    ]

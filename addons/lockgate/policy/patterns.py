@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from lockgate.policy.folding import fold
 
+MAX_LENGTH = 2048  # characters
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -135,6 +136,8 @@ def parse(text: str) -> Pattern:
         raise ValueError(f"a resource starts with /: write /{text}")
     if "?" in text or "#" in text:
         raise ValueError("the query is never part of a resource: compare request.query in when:")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"a resource has at most {MAX_LENGTH} characters: cut it short with **")
     written = text[1:].split("/")
     if "" in written[:-1]:
         raise ValueError("an empty part (//) matches no path: write one /")

@@ -15,7 +15,7 @@ from lockgate.policy.conditions.declarations import parse_types, require_read
 from lockgate.policy.conditions.evaluate import compiled
 from lockgate.policy.conditions.fields import Fields
 from lockgate.policy.conditions.kinds import http_facts
-from lockgate.policy.conditions.syntax import ConditionInvalid, parse, reads
+from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, parse, reads, walk
 
 __all__ = ["Condition", "ConditionInvalid", "compile_condition", "compile_conditions", "parse_types"]
 
@@ -90,7 +90,8 @@ def compile_all(
                 check(tree, facts, fields)
     for part, tree in trees.items():
         with placed(part):
-            require_bounds(tree, permits if part == "when" or permits is None else not permits)
+            if any(isinstance(node, Comprehension) for node in walk(tree)):
+                require_bounds(tree, permits if part == "when" or permits is None else not permits)
     require_read(types, trees.values())
     checks = fields.checks(trees.values())
     return {

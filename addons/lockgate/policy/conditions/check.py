@@ -68,6 +68,9 @@ def check(tree: Node, facts: Facts, fields: Fields) -> None:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
 
 
+MAX_PATTERN = 500  # characters: a longer one can take milliseconds to prepare
+
+
 class Checker:
     def __init__(self, facts: Facts, fields: Fields) -> None:
         self.facts = facts
@@ -211,6 +214,8 @@ class Checker:
         if node.function == "matches":
             if not isinstance(written, str):
                 raise ConditionInvalid(last.offset, "the pattern of matches() must be written out here, as text")
+            if len(written) > MAX_PATTERN:
+                raise ConditionInvalid(last.offset, f"a pattern of matches() has at most {MAX_PATTERN} characters")
             try:
                 functions.matches("", written)
             except Unevaluable:
