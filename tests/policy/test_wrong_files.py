@@ -137,6 +137,11 @@ WRONG = [
         "roles/guardrails.yaml:1:1: no role can be called guardrails: rename the file and its role",
         id="role-called-guardrails",
     ),
+    pytest.param(
+        {"roles/targets.yaml": "role: targets\nrules: []\n"},
+        "roles/targets.yaml:1:1: no role can be called targets: rename the file and its role",
+        id="role-called-targets",
+    ),
     # Keys.
     pytest.param(
         role("alow: GET crm /x"),

@@ -88,6 +88,11 @@ async def run(hook: str, flow: http.HTTPFlow, *stages: Stage) -> None:
 # A stage that breaks
 
 
+def test_what_an_agent_is_told_of_each() -> None:
+    assert [refusal.status for refusal in (FAULT, ANSWER_FAULT, STOPPING, NOT_LIVE)] == [503, 502, 503, 403]
+    assert FAULT.next_steps == ANSWER_FAULT.next_steps != ""
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("make", [raises, raises_late])
 @pytest.mark.parametrize("fault", ANY_FAULT)
@@ -418,6 +423,25 @@ async def test_its_own_cancellation_is_let_through_once_refused(hook: str) -> No
     assert seeing.ran == []
 
 
+async def test_what_breaks_on_being_cancelled_is_a_fault_like_any_other() -> None:
+    waiting = asyncio.Event()
+
+    async def work(flow: http.HTTPFlow) -> None:
+        waiting.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError
+
+    flow, seeing = flow_of(), Stage(sees_refusals=True)
+    task = asyncio.create_task(run("request", flow, Stage(work), seeing))
+    await waiting.wait()
+    task.cancel()
+    await task
+    assert problem(flow)["detail"] == FAULT.detail
+    assert seeing.ran == ["request"]
+
+
 # Connections
 
 
@@ -578,3 +602,13 @@ async def test_what_does_not_break_is_left_to_its_part(
     assert seen == ["next_layer", "server_connect", "server_connected", "tls_start_server"]
     assert server.id in vetted
     assert server.error is None
+
+
+async def test_its_own_parts_know_nobody(caplog: pytest.LogCaptureFixture, client: Client, server: Server) -> None:
+    """What no door has asked for is not dialled; who has just come is admitted."""
+    guard, data = Guard([]), SimpleNamespace(client=client, server=server)
+    await guard.server_connect(data)
+    assert server.error == reach.REFUSED
+    guard.client_connected(client)
+    assert client.error is None
+    assert caplog.records == []

@@ -22,6 +22,7 @@ from lockgate.policy.rules import GUARDRAILS
 
 REQUIRED = ("gateway.yaml", "targets.yaml")
 OPTIONAL = ("credentials.yaml", "guardrails.yaml")
+RESERVED = (GUARDRAILS, "targets")  # they stand where a role does, in the names of rules and masks
 
 
 def load(directory: Path) -> Generation:
@@ -102,8 +103,8 @@ def roles_of(
             continue
         name = path.removeprefix("roles/").removesuffix(".yaml")
         checked = file(read, path, schema.Role, "rules", schema.Rule, problems)
-        if name == GUARDRAILS:
-            problems.append(Problem(path, 1, 1, "no role can be called guardrails: rename the file and its role"))
+        if name in RESERVED:
+            problems.append(Problem(path, 1, 1, f"no role can be called {name}: rename the file and its role"))
         elif checked and checked.model and checked.model.role != name:
             message = f"the file is named {name}.yaml: write role: {name}, or rename the file"
             problems.append(checked.document.problem(("role",), message))

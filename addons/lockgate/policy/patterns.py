@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from urllib.parse import unquote_to_bytes
 
-from lockgate.policy.folding import fold
+from lockgate.policy.folding import decoded, fold
 
 MAX_LENGTH = 2048  # characters
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
@@ -87,7 +86,7 @@ class Resource:
     @cached_property
     def texts(self) -> list[str]:
         """What each part says, its escapes decoded."""
-        return [text_of(part) for part in self.parts]
+        return [decoded(part) for part in self.parts]
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,9 @@ class Pattern:
         return tuple(part.folded() for part in self.parts)
 
 
-def text_of(part: str) -> str:
-    """What a part says, its escapes decoded."""
-    return unquote_to_bytes(part).decode("utf-8", "surrogateescape") if "%" in part else part
-
-
 def folded(part: str) -> str:
     """One form for all spellings of a part that a target might take for the same."""
-    return fold(text_of(part))
+    return fold(decoded(part))
 
 
 def parse(text: str) -> Pattern:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException
 from functools import lru_cache
+from operator import eq
 from typing import Any
 
 from lockgate.errors import Unevaluable
@@ -40,8 +41,8 @@ from lockgate.policy.conditions.syntax import (
     Unary,
     reads,
 )
-from lockgate.policy.conditions.values import exact, mismatch, type_of, wrong_type
-from lockgate.policy.folding import PathText, fold
+from lockgate.policy.conditions.values import exact, mismatch, other_spelling, told_apart, type_of, wrong_type
+from lockgate.policy.folding import PathText, decoded, fold, spellings
 
 __all__ = ["MAX_STEPS", "Once", "compiled"]
 
@@ -293,7 +294,7 @@ class Compiler:
                 if not isinstance(left, str):
                     raise mismatch(node, type_of(left, node.left), "string")
                 require_one_spelling(at, right, left)
-                return left in right
+                return left in right or any(told_apart(left, name, eq) for name in right if isinstance(left, PathText))
             if found != "list":
                 raise wrong_type(node.right, found, "list", "map")
             if isinstance(left, PathText) and left in right and {type(element) for element in right} == {str}:
@@ -315,8 +316,12 @@ class Compiler:
                 return False
             if found not in kind.types:
                 raise mismatch(node, found, kind.name)
-            if isinstance(value, PathText) and value not in members and fold(value) in folded_members_of(named):
-                raise Unevaluable(f"{describe(node.left)} is given in other letter case than in the list")
+            if (
+                isinstance(value, PathText)
+                and value not in members
+                and lax_members_of(named).intersection(spellings(value))
+            ):
+                raise other_spelling()
             return (exact(value) if found in NUMBERS else value) in members
 
         return run
@@ -373,8 +378,9 @@ def members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str | int | 
 
 
 @lru_cache(maxsize=128)
-def folded_members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str]:
-    return frozenset(fold(member) for member in named if isinstance(member, str))
+def lax_members_of(named: tuple[str | int | Decimal, ...]) -> frozenset[str]:
+    """The members as the laxest target takes a part of a path."""
+    return frozenset(fold(decoded(member)) for member in named if isinstance(member, str))
 
 
 def is_null(node: Node) -> bool:

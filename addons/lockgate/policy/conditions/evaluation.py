@@ -8,6 +8,7 @@ from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.spellings import by_letters
+from lockgate.policy.folding import fold
 
 MAX_STEPS = 100_000  # about a tenth of a second: an agent's long list must not stop the gateway
 
@@ -32,4 +33,4 @@ class Evaluation:
         if kept is None:
             self.spend(len(found) // 16)
             kept = self.folded[id(found)] = found, by_letters(found)
-        return kept[1].get(name.casefold(), name) == name
+        return kept[1].get(fold(name), name) == name

@@ -17,7 +17,8 @@ import cel
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.syntax import INT64
-from lockgate.policy.conditions.values import told_apart
+from lockgate.policy.conditions.values import other_spelling, told_apart
+from lockgate.policy.folding import PathText, spellings
 
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 DECIMAL = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
@@ -47,7 +48,7 @@ def double(value: Any) -> Decimal:
 
 
 def string(value: Any) -> str:
-    return str(value)
+    return value if isinstance(value, str) else str(value)
 
 
 def timestamp(value: Any) -> datetime:
@@ -86,6 +87,15 @@ def matches(text: str, pattern: str) -> bool:
     return found
 
 
+def matches_path(text: str, pattern: str) -> bool:
+    """As `matches`; of the path, where it would match in another spelling, there is no certain answer."""
+    if matches(text, pattern):
+        return True
+    if isinstance(text, PathText) and any(matches(each, f"(?i:{pattern})") for each in spellings(text)):
+        raise other_spelling()
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function or method. `takes` has the kinds of each argument, a method's operand first."""
@@ -115,7 +125,7 @@ METHODS: Mapping[str, Function] = {
     "contains": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, contains)),
     "startsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.startswith)),
     "endsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.endswith)),
-    "matches": of("string", "string", gives="bool", run=matches),
+    "matches": of("string", "string", gives="bool", run=matches_path),
     # As CEL counts, in UTC: months, days of the year and of the month from 0, `getDate` from 1, Sunday is 0.
     "getFullYear": of("timestamp", gives="int", run=lambda at: at.year),
     "getMonth": of("timestamp", gives="int", run=lambda at: at.month - 1),

@@ -16,6 +16,7 @@ from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.kinds import ARITHMETIC, NUMBERS
 from lockgate.policy.conditions.syntax import INT64, Binary
 from lockgate.policy.conditions.values import exact, mismatch, told_apart, type_of
+from lockgate.policy.folding import PathText, fold
 
 DECIMALS = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
@@ -41,7 +42,7 @@ def same(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
     if one == "map":
         at.spend((len(left) + len(right)) // 16)
         if set(left) != set(right):
-            if set(map(str.casefold, left)) == set(map(str.casefold, right)):
+            if set(map(fold, left)) == set(map(fold, right)):
                 raise Unevaluable(f"{describe(node.left)} and {describe(node.right)} differ in letter case only")
             return False
         answers = [same(at, node, left[name], right[name]) for name in left]
@@ -69,6 +70,8 @@ def arithmetic(at: Evaluation, node: Binary, left: Any, right: Any) -> Any:
         return [*left, *right]
     if one == "string":
         at.spend((len(left) + len(right)) // 64)
+        if isinstance(left, PathText) or isinstance(right, PathText):
+            return PathText(left + right)
     if one == other == "int" and node.operator in "/%":
         return in_range(divided(node, left, right))
     return in_range(PLAIN_ARITHMETIC[node.operator](left, right))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 
 from lockgate.errors import Unevaluable
+from lockgate.policy.folding import fold
 
 
 class Once(Mapping[str, str]):
@@ -57,7 +58,7 @@ def folded(name: str) -> str:
 
     Letter case (ASP.NET), blanks around it, `.` and blanks within (PHP) and a last `[]` or `[3]` make no difference.
     """
-    return NUMBERED.sub("", name.strip()).strip().casefold().translate(AS_UNDERSCORE)
+    return fold(NUMBERED.sub("", name.strip()).strip()).translate(AS_UNDERSCORE)
 
 
 def spellings(name: str) -> set[str]:
@@ -67,8 +68,8 @@ def spellings(name: str) -> set[str]:
 
 def by_letters(names: Collection[str]) -> Mapping[str, str | None]:
     """The names by what they are in whatever letter case; None for several that differ in nothing else."""
-    found: dict[str, str | None] = dict(zip(map(str.casefold, names), names, strict=True))
+    found: dict[str, str | None] = dict(zip(map(fold, names), names, strict=True))
     if len(found) < len(names):
-        several = Counter(map(str.casefold, names))
+        several = Counter(map(fold, names))
         found |= {folded: None for folded, times in several.items() if times > 1}
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.syntax import Binary, Node
-from lockgate.policy.folding import PathText, fold
+from lockgate.policy.folding import PathText, decoded, fold, spellings
 
 TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((bool,), "bool"),
@@ -61,12 +61,18 @@ def wrong_type(node: Node, found: str, *wanted: str) -> Unevaluable:
 
 
 def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool:
-    """Whether two texts are `alike`. Text of the path is unevaluable where only letter case tells: its target may not.
+    """Whether two texts are `alike`.
 
-    Raises Unevaluable.
+    Text of the path is unevaluable where only letter case, percent-encoding or a slash at its end tells it apart: its
+    target may not. Raises Unevaluable.
     """
     if alike(text, other):
         return True
-    if (isinstance(text, PathText) or isinstance(other, PathText)) and alike(fold(text), fold(other)):
-        raise Unevaluable("a part of the path is given in other letter case, which its target may take for the same")
+    lax = [spellings(each) if isinstance(each, PathText) else (fold(decoded(each)),) for each in (text, other)]
+    if (len(lax[0]) > 1 or len(lax[1]) > 1) and any(alike(one, two) for one in lax[0] for two in lax[1]):
+        raise other_spelling()
     return False
+
+
+def other_spelling() -> Unevaluable:
+    return Unevaluable("a part of the path is given in another spelling, which its target may take for the same")
