@@ -17,6 +17,9 @@ from lockgate.model import Action, Target, Unreadable
 CRM = Target("crm", "https", "api.crm.example", 443)
 
 
+STANDS_IN = "a character that stands for a dot or a separator"
+
+
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
@@ -28,6 +31,7 @@ CRM = Target("crm", "https", "api.crm.example", 443)
         pytest.param("/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b", id="other-characters-stay"),
         pytest.param("/%21%3a", "/%21%3A", id="reserved-stay-encoded"),
         pytest.param("/a.b/..c/...", "/a.b/..c/...", id="dots-within"),
+        pytest.param("/%EF%BD%81/%C3%A9", "/%EF%BD%81/%C3%A9", id="full-width-letter"),
         pytest.param("/100%25", "/100%25", id="encoded-percent"),
         pytest.param("/%25zz", "/%25zz", id="percent-before-letters"),
         pytest.param("/%3D%26%40", "/%3D%26%40", id="encoded-delimiters"),
@@ -49,6 +53,12 @@ def test_canonical(raw: str, path: str) -> None:
         pytest.param("/a/%2e%2E/b", "the path has a dot segment", id="encoded-dots"),
         pytest.param("/a/.%2e", "the path has a dot segment", id="half-encoded-dots"),
         pytest.param("/a//b", "the path has an empty segment (//)", id="empty-segment"),
+        pytest.param("/%EF%BC%8E%EF%BC%8E/b", f"the path has {STANDS_IN}", id="full-width-dots"),
+        pytest.param("/a/%E2%80%A5/b", f"the path has {STANDS_IN}", id="two-dot-leader"),
+        pytest.param("/a%EF%BC%8Fb", f"the path has {STANDS_IN}", id="full-width-slash"),
+        pytest.param("/a%EF%BC%852Fb", f"the path has {STANDS_IN}", id="full-width-percent"),
+        pytest.param("/a" * 257, "the path has more than 256 segments", id="segments"),
+        pytest.param("/" + "a" * 8192, "the path is longer than 8192 characters", id="length"),
         pytest.param("//evil.example/a", "the path has an empty segment (//)", id="authority"),
         pytest.param("/a%2Fb", "the path has an encoded separator or NUL (%2F)", id="encoded-slash"),
         pytest.param("/a%5cb", "the path has an encoded separator or NUL (%5C)", id="encoded-backslash"),

@@ -31,21 +31,22 @@ def test_rules_that_have_expired_are_noted(rules: Path, capsys: pytest.CaptureFi
     )
     assert main(["check", str(rules)]) == 0
     first, *notes = capsys.readouterr().out.splitlines()
-    message = "expired at 2020-01-31T11:00:00Z, and counts as not there: leave it out, or move expires"
+    message = "support/old expired at 2020-01-31T11:00:00Z, and counts as not there: leave it out, or move expires"
     assert first.endswith(", 1 role, 2 rules, 1 target")
-    assert notes == [f"note: {rules}/roles/support.yaml:3: support/old {message}"]
+    assert notes == [f"note: {rules}/roles/support.yaml:3: {message}"]
     assert main(["check", str(rules), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["roles"], found["rules"], found["targets"]) == (1, 2, 1)
-    assert found["notes"] == [
-        {
-            "file": "roles/support.yaml",
-            "line": 3,
-            "rule": "support/old",
-            "expired": "2020-01-31T11:00:00Z",
-            "message": message,
-        }
-    ]
+    assert found["notes"] == [{"file": "roles/support.yaml", "line": 3, "message": message}]
+
+
+def test_what_a_guardrail_denies_whole_is_noted(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (rules / "roles").mkdir()
+    (rules / "roles" / "support.yaml").write_text("role: support\nrules:\n  - {id: a, allow: GET crm /a}\n")
+    (rules / "guardrails.yaml").write_text("rules:\n  - {id: stop, deny: any crm}\n")
+    assert main(["check", str(rules)]) == 0
+    _, note = capsys.readouterr().out.splitlines()
+    assert note.startswith(f"note: {rules}/roles/support.yaml:3: never counts: denied whole by guardrails/stop")
 
 
 def test_every_error_with_its_place(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:

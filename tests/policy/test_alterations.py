@@ -26,6 +26,8 @@ def support(rest: str) -> dict[str, str]:
             "mask: {$.a: redact, $.b: {keep_last: 4}}\n    show: [$.a]", "never applies: show", id="not-shown"
         ),
         pytest.param("mask: {$.a: redact, $..a: drop}", "never applies: $..a takes it", id="within-a-wider-one"),
+        pytest.param("mask: {$.a: redact, $.a.b: drop}", "never applies: $.a takes it", id="below-what-is-replaced"),
+        pytest.param("mask: {$.a: hash, $.a.b: {keep_last: 2}}", "never applies: $.a takes it", id="below-a-hash"),
         pytest.param("mask: {$: drop}", "nothing is left of a document", id="whole-document"),
         pytest.param("show: [a.b]", "a path starts with $", id="show-without-dollar"),
         pytest.param("redact_request: $.b[?(@.c)]", "a path selects by name", id="redacted-filter"),
@@ -44,6 +46,9 @@ def test_wrong(problems: Problems, rest: str, message: str) -> None:
     [
         pytest.param("mask: {$.a: {keep_last: 4}, $.a.b: redact}", id="above-is-weaker"),
         pytest.param("mask: {$.a: redact, $.b.a: drop}", id="elsewhere"),
+        pytest.param("mask: {$..ssn: redact, $.admin.ssn: drop}", id="stronger-within-a-wider-one"),
+        pytest.param("mask: {$.*: hash, $.password: drop}", id="stronger-among-all"),
+        pytest.param("mask: {$.a: hash, $.a.b: drop}", id="stronger-below-a-hash"),
         pytest.param("mask: {$.a.b: redact}\n    show: [$.a]", id="below-what-is-shown"),
         pytest.param("mask: {$.a: redact}\n    show: [$.a.b]", id="above-what-is-shown"),
         pytest.param("mask: {$..ssn: redact}\n    show: [$.customer]", id="may-be-below-what-is-shown"),

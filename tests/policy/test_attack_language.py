@@ -136,7 +136,7 @@ def permitted(allow: str | list[str], **conditions: Any) -> Generation:
         pytest.param("any crm /v1/*a*b*c*", "/v1/" + "a" * 5000, "allow", id="partial-wildcards-take-no-time"),
         pytest.param("any crm /**/export", "/export", "deny", id="no-part-before"),
         pytest.param("any crm /**/export", "/v1/a/b/EXPORT/", "deny", id="parts-before"),
-        pytest.param("any crm /a/**/b/**/c/**/d", "/a" + "/b/c" * 500, "allow", id="many-parts-take-no-time"),
+        pytest.param("any crm /a/**/b/**/c/**/d", "/a" + "/b/c" * 127, "allow", id="many-parts-take-no-time"),
         pytest.param("any crm", "/", "deny", id="everything-at-a-target"),
         pytest.param("any crm /", "/", "deny", id="root"),
         pytest.param("any crm /**", "/", "deny", id="root-by-wildcard"),

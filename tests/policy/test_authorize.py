@@ -330,6 +330,19 @@ class TestMasks:
         assert decision.shows == (Show(("$.a", "$.b"), "support/allow"), Show(("$.a",), "targets/crm"))
         assert decision.alters
 
+    @pytest.mark.parametrize("path", ["/v1/Customers/7", "/v1/customers/7/", "/v1/customers%2D/7"])
+    def test_of_an_allow_bind_to_other_spellings_that_another_allows(self, loaded: Loaded, path: str) -> None:
+        """The target may take both for the same customer."""
+        rules = [
+            'id: narrow, allow: "POST crm /v1/customers/{id}", mask: {$.ssn: redact}, redact_request: [$.card]',
+            "id: wide, allow: POST crm /v1/**",
+        ]
+        decision = decide(loaded(support(*rules)), path=path)
+        assert [each.rule for each in decision.considered] == ["support/wide"]
+        near = path != "/v1/customers%2D/7"
+        assert [mask.path for mask in decision.masks] == (["$.ssn"] if near else [])
+        assert decision.redactions == (("$.card",) if near else ())
+
     @pytest.mark.parametrize(
         ("body", "masked"),
         [

@@ -7,8 +7,8 @@ import pytest
 from lockgate.errors import Problem
 from lockgate.model import Verdict
 from lockgate.policy.documents import read
-from lockgate.policy.lines import ANY, LineReader
-from lockgate.policy.rules import EVERY_VERB, Line
+from lockgate.policy.lines import LineReader
+from lockgate.policy.rules import EVERY_METHOD, EVERY_VERB, Line
 
 
 def line(text: str, verdict: Verdict = Verdict.DENY) -> tuple[Line | None, list[Problem]]:
@@ -23,7 +23,7 @@ def line(text: str, verdict: Verdict = Verdict.DENY) -> tuple[Line | None, list[
         pytest.param("GET crm /x", ("GET",), ("crm",), "/x", id="one-of-each"),
         pytest.param("GET|HEAD crm|wiki /x", ("GET", "HEAD"), ("crm", "wiki"), "/x", id="several"),
         pytest.param("GET|GET crm|crm /x", ("GET",), ("crm",), "/x", id="named-twice"),
-        pytest.param("any crm /x", ANY, ("crm",), "/x", id="any"),
+        pytest.param("any crm /x", (EVERY_METHOD,), ("crm",), "/x", id="any"),
         pytest.param("any crm", (EVERY_VERB,), ("crm",), None, id="everything"),
         pytest.param("GET   crm   /x", ("GET",), ("crm",), "/x", id="blanks"),
     ],

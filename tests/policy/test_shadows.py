@@ -43,7 +43,6 @@ ALLOW = "id: a, allow: GET crm /v1/customers/7"
             files("id: a, allow: GET|PUT crm /x", "id: d, deny: GET crm", "id: e, deny: PUT crm /x"), id="two-denies"
         ),
         pytest.param(files(f"{ALLOW}, when: request.host == 'a'", "id: d, deny: any crm"), id="conditional-allow"),
-        pytest.param(files(ALLOW, guardrails="id: g, deny: any crm"), id="guardrail"),
         pytest.param(files(ALLOW, extends="extends: [reader]\n", reader="id: d, deny: GET crm"), id="inherited"),
         pytest.param(
             files("id: a, allow: ['GET wiki /x', 'GET crm /x']", "id: d, deny: GET crm /x"), id="one-line-of-two"
@@ -82,3 +81,16 @@ def test_shadowed(problems: Problems, changes: dict[str, str]) -> None:
 )
 def test_not_shadowed(loaded: Callable[..., Generation], changes: dict[str, str]) -> None:
     assert loaded(changes).policy.rules
+
+
+def test_what_a_guardrail_denies_is_noted_and_no_error(loaded: Callable[..., Generation]) -> None:
+    """In an emergency it is put there, and must count at once."""
+    generation = loaded(files(ALLOW, guardrails="id: stop, deny: any crm"))
+    (note,) = generation.notes
+    assert (note.file, note.line) == ("roles/support.yaml", 3)
+    assert note.message.startswith("never counts: denied whole by guardrails/stop (guardrails.yaml:2)")
+
+
+def test_a_guardrail_that_another_covers_is_an_error(problems: Problems) -> None:
+    (problem,) = problems({"guardrails.yaml": "rules:\n  - {id: a, deny: any crm}\n  - {id: b, hold: GET crm /v1/x}\n"})
+    assert problem.file == "guardrails.yaml"

@@ -652,11 +652,6 @@ WRONG = [
         id="mask-of-head",
     ),
     pytest.param(
-        {**role("hold: GET crm /x"), **guardrail("deny: GET crm")},
-        "roles/support.yaml:4:11: never counts: denied whole by guardrails/g (guardrails.yaml:2); take one of them out",
-        id="shadowed-by-a-guardrail",
-    ),
-    pytest.param(
         guardrail("reason: because"),
         "guardrails.yaml:2:5: a guardrail has exactly one of hold and deny, or only mask, show and "
         "redact_request; it never allows",

@@ -115,9 +115,10 @@ def test_it_has_no_other_page(identified: Identified, runtime: Runtime, path: st
     assert not exchange(flow).own
 
 
-def test_nobody_is_told_who_they_are_unidentified(identified: Identified, runtime: Runtime) -> None:
+@pytest.mark.parametrize("missing", ["principal", "generation"])
+def test_nobody_is_told_who_they_are_unidentified(identified: Identified, runtime: Runtime, missing: str) -> None:
     flow = identified("GET", "http://lockgate.invalid/whoami")
-    exchange(flow).principal = None
+    setattr(exchange(flow), missing, None)
     with pytest.raises(AssertionError):
         Local(runtime).requestheaders(flow)
     assert flow.response is None

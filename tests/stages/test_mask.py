@@ -253,6 +253,13 @@ async def test_without_an_answer_nothing_is_masked(stage: Mask, make: Make) -> N
     assert not found.masked
 
 
+def test_of_a_request_without_a_target_there_is_no_answer(stage: Mask, make: Make) -> None:
+    flow, found = make(OPEN, b"", ())
+    found.target = None
+    with pytest.raises(AssertionError):
+        stage.responseheaders(flow)
+
+
 # The body
 
 

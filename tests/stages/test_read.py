@@ -214,6 +214,12 @@ def test_a_host_is_read_in_lower_case_and_sent_as_the_target_is_named(identified
     assert (flow.request.host, flow.request.headers["host"]) == ("plain.example", "plain.example")
 
 
+def test_letter_case_of_a_tunnels_host_means_nothing(identified: Identified) -> None:
+    flow = identified("GET", "https://secure.example/v1/x")
+    flow.request.host = "SECURE.example"
+    Read().requestheaders(flow)
+
+
 def test_a_tunnel_carries_tls(identified: Identified) -> None:
     flow = plain(identified)
     exchange(flow).session.tunnel = ("plain.example", 80)
@@ -291,9 +297,12 @@ def test_an_odd_port_must_be_in_the_host_field(identified: Identified) -> None:
     assert by_head(flow).status == 400
 
 
-def test_a_reverse_listener_leads_to_one_target_whatever_the_host_field(identified: Identified) -> None:
+@pytest.mark.parametrize("hosts", [[], ["127.0.0.1:8080"], ["secure.example", "odd.example"]])
+def test_a_reverse_listener_leads_to_one_target_whatever_the_host_field(
+    identified: Identified, hosts: list[str]
+) -> None:
     flow = identified("GET", "https://secure.example/v1/x", reverse=True)
-    flow.request.headers["host"] = "127.0.0.1:8080"
+    flow.request.headers.set_all("host", hosts)
     Read().requestheaders(flow)
     assert flow.request.headers.get_all("host") == ["secure.example"]
 
@@ -380,9 +389,16 @@ def test_what_stands_where_the_credential_will_in_the_query_goes(identified: Ide
 
 @pytest.mark.parametrize("host", ["header", "api.crm", "secure"])
 def test_another_targets_query_stays(identified: Identified, host: str) -> None:
-    flow = identified("GET", f"https://{host}.example/v1/x?key=mine")
+    flow = identified("GET", f"https://{host}.example/v1/x?key=mine&x-api-key=mine&=&")
     Read().requestheaders(flow)
-    assert flow.request.path == "/v1/x?key=mine"
+    assert flow.request.path == "/v1/x?key=mine&x-api-key=mine&=&"
+
+
+@pytest.mark.parametrize("host", ["query", "api.crm", "secure"])
+def test_another_targets_fields_stay(identified: Identified, host: str) -> None:
+    flow = identified("GET", f"https://{host}.example/v1/x", fields=[("X-Api-Key", "mine"), ("Key", "mine")])
+    Read().requestheaders(flow)
+    assert (flow.request.headers["x-api-key"], flow.request.headers["key"]) == ("mine", "mine")
 
 
 # How large
@@ -467,6 +483,12 @@ async def test_its_length_is_said_where_one_is_expected(
 async def test_a_length_that_is_none_goes(identified: Identified) -> None:
     flow = await whole(plain(identified, ("Content-Length", "0")))
     assert "content-length" not in flow.request.headers
+
+
+async def test_a_body_that_was_not_received_is_none(identified: Identified) -> None:
+    flow = plain(identified)
+    flow.request.raw_content = None
+    assert (await whole(flow)).request.raw_content == b""
 
 
 async def test_trailers_are_refused(identified: Identified) -> None:

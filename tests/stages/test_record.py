@@ -384,7 +384,9 @@ def test_every_field_of_a_whole_exchange(decided: Targeted, generation: Generati
         timings={"Read": 1.23456},
     )
     said = projection(flow, found)
-    assert abs(datetime.fromisoformat(said.pop("time")) - datetime.now(UTC)).total_seconds() < 60
+    moment = datetime.fromisoformat(said["time"])
+    assert said.pop("time") == moment.isoformat(timespec="milliseconds")
+    assert abs(moment - datetime.now(UTC)).total_seconds() < 60
     assert said == {
         "version": 1,
         "request_id": flow.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
 
 from lockgate.errors import RequestUnreadable
@@ -25,6 +26,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SEPARATORS = "/\\;?#\x00"  # some targets decode a path before they take it apart
 
 NO_BODY: Mapping[str, Any] = {}  # what conditions read where there is none
+MAX_PATH = 8192  # characters
+MAX_SEGMENTS = 256
 MAX_PARAMETERS = 1000
 MAX_FIELDS = 200
 
@@ -44,12 +47,16 @@ def canonical_path(raw: str) -> str:
     """
     if not raw.startswith("/"):
         raise RequestUnreadable("the path does not start with /")
+    if len(raw) > MAX_PATH:
+        raise RequestUnreadable(f"the path is longer than {MAX_PATH} characters")
     require_path_characters(raw)
     path = ESCAPE.sub(normalised, raw)
     if DOUBLE_ENCODING.search(path):
         raise RequestUnreadable("the path is percent-encoded twice")
-    require_text(path, "path")
+    require_plain_parts(require_text(path, "path"))
     segments = path.split("/")[1:]
+    if len(segments) > MAX_SEGMENTS:
+        raise RequestUnreadable(f"the path has more than {MAX_SEGMENTS} segments")
     if "." in segments or ".." in segments:
         raise RequestUnreadable("the path has a dot segment")
     if "" in segments[:-1]:
@@ -70,6 +77,16 @@ def require_path_characters(raw: str) -> None:
     if not raw.isascii():
         raise RequestUnreadable("the path has a character outside ASCII; percent-encode it")
     raise RequestUnreadable("the path has a character that must be percent-encoded")
+
+
+def require_plain_parts(text: str) -> None:
+    """Raises RequestUnreadable for what some targets take for dots or separators: full-width ones, for one (NFKC)."""
+    if text.isascii():
+        return
+    for part in text.split("/"):
+        plain = normalize("NFKC", part)
+        if plain != part and (plain in (".", "..") or any(character in plain for character in SEPARATORS + "%")):
+            raise RequestUnreadable("the path has a character that stands for a dot or a separator")
 
 
 def normalised(escape: re.Match[str]) -> str:

@@ -28,8 +28,8 @@ FOUND = 1
 def check(ctx: click.Context, directory: Path, as_json: bool) -> None:
     """Check a rules directory (`rules` where none is given), and name every error with its place.
 
-    Exits with 1 where there are any: the gateway would not start with them. Rules that have expired are noted; they are
-    no errors.
+    Exits with 1 where there are any: the gateway would not start with them. Rules that have expired, or that a
+    guardrail denies whole, are noted; they are no errors.
 
     \b
     lockgate check rules
@@ -44,7 +44,7 @@ def check(ctx: click.Context, directory: Path, as_json: bool) -> None:
             for problem in invalid.problems:
                 click.echo(f"{directory}/{problem}")
         ctx.exit(FOUND)
-    notes = list(expired(generation, datetime.now(UTC)))
+    notes = [*overruled(generation), *expired(generation, datetime.now(UTC))]
     counts = counted(generation)
     if as_json:
         click.echo(json.dumps({"generation": generation.id, "problems": [], "notes": notes, **counts}))
@@ -52,7 +52,13 @@ def check(ctx: click.Context, directory: Path, as_json: bool) -> None:
     numbers = ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
     click.echo(f"ok: generation {generation.id[:12]}, {numbers}")
     for note in notes:
-        say(f"note: {directory}/{note['file']}:{note['line']}: {note['rule']} {note['message']}")
+        say(f"note: {directory}/{note['file']}:{note['line']}: {note['message']}")
+
+
+def overruled(generation: Generation) -> Iterator[dict[str, Any]]:
+    """A note of each line that a guardrail denies whole."""
+    for note in generation.notes:
+        yield {"file": note.file, "line": note.line, "message": note.message}
 
 
 def expired(generation: Generation, now: datetime) -> Iterator[dict[str, Any]]:
@@ -62,8 +68,8 @@ def expired(generation: Generation, now: datetime) -> Iterator[dict[str, Any]]:
             if rule.expires is not None and now >= rule.expires:
                 file, _, line = rule.source.rpartition(":")
                 since = moment(rule.expires)
-                message = f"expired at {since}, and counts as not there: leave it out, or move expires"
-                yield {"file": file, "line": int(line), "rule": rule.name, "expired": since, "message": message}
+                message = f"{rule.name} expired at {since}, and counts as not there: leave it out, or move expires"
+                yield {"file": file, "line": int(line), "message": message}
 
 
 def counted(generation: Generation) -> dict[str, int]:

@@ -6,6 +6,7 @@ import re
 
 from lockgate.errors import Problem
 from lockgate.masking import paths
+from lockgate.masking.strategies import STRENGTH
 from lockgate.model import Mask, Show
 from lockgate.policy import schema
 from lockgate.policy.documents import Document, Path
@@ -13,6 +14,7 @@ from lockgate.policy.rules import Alterations
 
 REQUEST_FIELD = re.compile(r"(query\.\S+|headers\.[a-z0-9!#$%&'*+.^`|~-]+)")
 MAX_PATHS = 100  # of one kind in one rule: each is held against each other
+ANY_CHILD = paths.Step()
 REPLACING = frozenset({"drop", "nullify", "redact", "replace", "hash"})  # nothing of a value is left to mask further
 
 
@@ -57,18 +59,28 @@ def note_useless(
     problems: list[Problem],
 ) -> None:
     """A mask of what another mask of the same rule has taken away, or its show never lets through, is noted."""
-    whole = {mask.path: steps[mask.path] for mask in masks if mask.kind in REPLACING and mask.path in steps}
     for mask in masks:
         if mask.path not in steps:
             continue
         own = steps[mask.path]
-        above = next((text for text, outer in whole.items() if outer != own and paths.covers(outer, own)), None)
+        above = next((each.path for each in masks if each.path in steps and takes_away(each, mask, steps)), None)
         if above is not None:
             message = f"never applies: {above} takes it away already; leave one of the two out"
             problems.append(document.problem((*path, "mask", mask.path), message, key=True))
         elif shown and not any(paths.may_meet(outer, own) for outer in shown.values()):
             message = "never applies: show keeps nothing that it is about; leave it out"
             problems.append(document.problem((*path, "mask", mask.path), message, key=True))
+
+
+def takes_away(outer: Mask, inner: Mask, steps: dict[str, paths.Steps]) -> bool:
+    """Whether `outer` certainly leaves nothing of what `inner` masks that `inner` would change."""
+    if outer.path == inner.path or outer.kind not in REPLACING:
+        return False
+    above, own = steps[outer.path], steps[inner.path]
+    # Of an object that is hashed, stronger masks within count first.
+    if outer.kind != "hash" and paths.covers((*above, ANY_CHILD), own):
+        return True
+    return paths.covers(above, own) and STRENGTH[inner.kind] <= STRENGTH[outer.kind]
 
 
 def listed(document: Document, path: Path, texts: list[str], problems: list[Problem]) -> dict[str, paths.Steps]:

@@ -6,7 +6,7 @@ Default deny; deny beats hold beats allow; the most restrictive over all actions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,11 +34,16 @@ def authorize(
     if not actions:
         return Decision(Verdict.DENY, reason="The request reads as no action.")
     bound = Environment(principal, facts, now)
-    weighed = [list(weigh(policy, principal, action, bound)) for action in actions]
+    fitting = [policy.matching(principal.roles, action.target, action.verb, action.resource) for action in actions]
+    weighed = [[weigh(rule, captures, bound) for rule, captures in about] for about, _ in fitting]
     verdict, decisive = max((decide(found) for found in weighed), key=restriction)
     considered = {each: rule for found in weighed for rule, each in found}
+    # An allow that is nearly about an action allows nothing; what it masks is masked all the same.
+    near = [weigh(rule, captures, bound) for _, found in fitting for rule, captures in found]
+    outcomes = [(rule, each.outcome) for each, rule in considered.items()]
+    outcomes += [(rule, each.outcome) for rule, each in near]
     everywhere = [policy.alterations[action.target] for action in actions if action.target in policy.alterations]
-    binding: list[Rule | Alterations] = [rule for each, rule in considered.items() if binds(each)] + everywhere
+    binding: list[Rule | Alterations] = [rule for rule, outcome in outcomes if outcome in BINDING] + everywhere
     return Decision(
         verdict,
         rule=decisive[0].name if decisive else None,
@@ -46,15 +51,18 @@ def authorize(
         considered=tuple(sorted(considered, key=order)),
         masks=joined((each.masks for each in binding), mask_order),
         shows=joined((each.shows for each in binding), show_order),
-        redactions=joined(redactions(policy, verdict, actions, considered, everywhere), str),
+        redactions=joined(redactions(policy, verdict, actions, outcomes, everywhere), str),
     )
 
 
-def weigh(policy: Policy, principal: Principal, action: Action, bound: Environment) -> Iterator[Weighed]:
-    """Every rule that is about the action, with how it came out."""
-    for rule, captures in policy.matching(principal.roles, action.target, action.verb, action.resource):
-        outcome, detail = evaluated(rule, captures, bound)
-        yield rule, Considered(rule.name, rule.source, rule.verdict, outcome, detail)
+# Of these outcomes a rule's masks count: it does not certainly not match.
+BINDING = (Outcome.MATCHED, Outcome.UNEVALUABLE)
+
+
+def weigh(rule: Rule, captures: Mapping[str, str], bound: Environment) -> Weighed:
+    """A rule that is about an action, with how it came out."""
+    outcome, detail = evaluated(rule, captures, bound)
+    return rule, Considered(rule.name, rule.source, rule.verdict, outcome, detail)
 
 
 def evaluated(rule: Rule, captures: Mapping[str, str], bound: Environment) -> tuple[Outcome, str]:
@@ -120,16 +128,11 @@ def reason(decisive: Weighed) -> str | None:
     return rule.reason
 
 
-def binds(considered: Considered) -> bool:
-    """Whether a rule's masks count: unless it certainly does not match."""
-    return considered.outcome in (Outcome.MATCHED, Outcome.UNEVALUABLE)
-
-
 def redactions(
     policy: Policy,
     verdict: Verdict,
     actions: Sequence[Action],
-    considered: Mapping[Considered, Rule],
+    outcomes: Sequence[tuple[Rule, Outcome]],
     everywhere: Sequence[Alterations],
 ) -> Iterable[Iterable[str]]:
     """What is left out of the record: what any rule about the request leaves out, whatever its condition says.
@@ -138,7 +141,7 @@ def redactions(
     """
     if verdict is Verdict.DENY:
         return [policy.redactions(action.target) for action in actions]
-    there = [rule.redactions for each, rule in considered.items() if each.outcome is not Outcome.EXPIRED]
+    there = [rule.redactions for rule, outcome in outcomes if outcome is not Outcome.EXPIRED]
     return [*there, *(each.redactions for each in everywhere)]
 
 

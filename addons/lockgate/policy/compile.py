@@ -94,7 +94,7 @@ class Compiler:
                 self.conditions(document, path, entry.model_copy(update={"when": None, "types": {}}))
             return None, None
         for key, condition, never in (("when", when, False), ("unless", unless, True)):
-            if condition is not None and constant(condition) is never:
+            if condition is not None and "lists." not in condition.text and constant(condition) is never:
                 message = f"it is always {str(never).lower()}, so the rule never counts: mend it, or leave the rule out"
                 self.problems.append(document.problem((*path, key), message))
         return when, unless
@@ -111,8 +111,12 @@ class Compiler:
             )
         return self.compiled[key]
 
-    def note_shadowed(self, policy: Policy) -> None:
-        """A line that a deny covers whole is noted: it never counts."""
+    def note_shadowed(self, policy: Policy) -> list[Problem]:
+        """A line that a deny covers whole is noted: it never counts. Gives those that only a guardrail covers.
+
+        A guardrail is there to overrule roles, in an emergency at once: what it overrules is no error.
+        """
+        overruled: list[Problem] = []
         for owner, rules in self.rules.items():
             owners = policy.owners([owner])
             for rule in rules:
@@ -121,8 +125,11 @@ class Compiler:
                     if denies:
                         document, path = self.places[line]
                         named = ", ".join(f"{deny.name} ({deny.source})" for deny in denies)
+                        by_guardrail = any(deny.name.startswith(f"{GUARDRAILS}/") for deny in denies)
+                        found = overruled if by_guardrail and owner != GUARDRAILS else self.problems
                         message = f"never counts: denied whole by {named}; take one of them out"
-                        self.problems.append(document.problem(path, message))
+                        found.append(document.problem(path, message))
+        return overruled
 
 
 def compile_policy(
@@ -131,8 +138,8 @@ def compile_policy(
     targets: TargetFile | None,
     lists: Mapping[str, schema.NamedList] | None,
     problems: list[Problem],
-) -> Policy:
-    """The policy of all roles, by name. None stands for a role whose file cannot be read: it exists all the same."""
+) -> tuple[Policy, list[Problem]]:
+    """The policy of all roles, by name, and notes on it. A role is None where its file cannot be read: it exists."""
     compiler = Compiler(targets.names if targets else None, lists, problems)
     for name, checked in roles.items():
         if checked is not None:
@@ -156,8 +163,7 @@ def compile_policy(
     rules = {owner: tuple(each) for owner, each in compiler.rules.items()}
     merged = {name: joined(each) for name, each in by_target.items()}
     policy = Policy(lineages(roles, problems), rules, compiler.index, merged)
-    compiler.note_shadowed(policy)
-    return policy
+    return policy, compiler.note_shadowed(policy)
 
 
 def joined(parts: Sequence[Alterations]) -> Alterations:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from lockgate.model import Action, Considered, Decision, Outcome, Verdict
 from lockgate.policy.authorize import says
 from lockgate.policy.patterns import Pattern, Resource
-from lockgate.policy.rules import EVERY_VERB, Line, Policy, Rule
+from lockgate.policy.rules import Line, Policy, Rule
 
 
 class Bearing(IntEnum):
@@ -108,12 +108,13 @@ def misfit(rule: Rule, line: Line, action: Action) -> tuple[Bearing, str]:
     """The first reason why a line is not about an action."""
     if action.target not in line.targets:
         return Bearing.OTHER_TARGET, f"it is about {'|'.join(line.targets)}, not {action.target}"
-    if action.verb not in line.verbs and EVERY_VERB not in line.verbs:
+    if not line.takes(action.verb):
         return Bearing.OTHER_VERB, f"it takes {'|'.join(line.verbs)}, not {action.verb}"
     written = line.pattern.text if line.pattern else "everything"
     why = f"{written} does not fit {action.resource}"
     if rule.verdict is Verdict.ALLOW and line.pattern is not None and is_near(line.pattern, action):
-        return Bearing.OTHER_SPELLING, f"{why}: an allow takes no other letter case, and no slash more or less"
+        why += ": an allow takes no other letter case, and no slash more or less"
+        return Bearing.OTHER_SPELLING, f"{why}; what it masks is masked" if rule.alters else why
     return Bearing.OTHER_PATH, why
 
 

@@ -29,9 +29,10 @@ def fold(text: str) -> str:
     """One form for all texts that differ in letter case only.
 
     Some targets compare in capitals and some in small letters, by Turkish rules too, and some take compatible
-    characters (full-width letters, the Kelvin sign) for the plain ones first (Unicode, section 5.18, and NFKC).
+    characters (full-width letters, the Kelvin sign) for the plain ones first (Unicode, section 5.18, and NFKD, by
+    which a text folds as its pieces do).
     """
     if text.isascii():
         return text.lower()
-    folded = normalize("NFKC", text).upper().casefold()
-    return normalize("NFKC", folded.replace("i" + DOT_ABOVE, "i"))
+    folded = normalize("NFKD", text).upper().casefold()
+    return normalize("NFKD", folded.replace("i" + DOT_ABOVE, "i"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lockgate.errors import Problem
 from lockgate.model import CredentialSpec, GatewayConfig, Target
 from lockgate.policy.rules import Policy
 
@@ -13,7 +14,8 @@ from lockgate.policy.rules import Policy
 class Generation:
     """`id` is the SHA-256 (hex) of the canonical content; `files` is that content, by path within the directory.
 
-    `targets` has each target by its name, once for each of its origins.
+    `targets` has each target by its name, once for each of its origins. `notes` are what its author may want to mend,
+    though nothing is wrong.
     """
 
     id: str
@@ -22,6 +24,7 @@ class Generation:
     targets: Mapping[str, tuple[Target, ...]]
     credentials: Mapping[str, CredentialSpec]
     policy: Policy = field(repr=False)
+    notes: tuple[Problem, ...] = field(default=(), repr=False)
     _origins: Mapping[tuple[str, str, int], Target] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

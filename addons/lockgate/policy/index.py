@@ -90,21 +90,22 @@ class PathIndex:
 
     def __init__(self) -> None:
         self.exact: Node | None = None  # allows
-        self.loose: Node | None = None  # denies and holds, folded
+        self.loose: Node | None = None  # denies, holds, and allows that mask: folded
         self.everywhere: list[Entry] = []
 
     def add(self, entry: Entry) -> None:
         if entry.pattern is None:
             self.everywhere.append(entry)
-        elif entry.rule.verdict is Verdict.ALLOW:
+            return
+        if entry.rule.verdict is Verdict.ALLOW:
             self.exact = self.exact or Node()
             self.exact.add(entry.pattern.parts, entry)
-        else:
+        if entry.near:
             self.loose = self.loose or Node()
             self.loose.add(entry.pattern.folded, entry)
 
     def find(self, resource: Resource) -> Iterator[Entry]:
-        """The entries that may be about `resource`; some may come twice."""
+        """The entries that may be about `resource`, or nearly; some may come twice."""
         yield from self.everywhere
         if self.exact is not None:
             yield from self.exact.walk(resource.parts)

@@ -10,10 +10,9 @@ from lockgate.model import HTTP_METHODS, Verdict
 from lockgate.policy import patterns
 from lockgate.policy.conditions.check import suggestion
 from lockgate.policy.documents import Document, Path
-from lockgate.policy.rules import EVERY_VERB, Line
+from lockgate.policy.rules import EVERY_METHOD, EVERY_VERB, Line
 
 NEVER = frozenset({"TRACE", "CONNECT"})
-ANY = tuple(sorted(HTTP_METHODS))
 
 
 class LineReader:
@@ -49,7 +48,7 @@ class LineReader:
                 self.wrong(words[2][1], str(error))
         elif verdict is Verdict.ALLOW:
             self.wrong(0, "an allow names a resource: write /** behind the target for everything there")
-        elif verbs == ANY:
+        elif verbs == (EVERY_METHOD,):
             verbs = (EVERY_VERB,)
         if len(self.problems) > before:
             return None
@@ -57,7 +56,7 @@ class LineReader:
 
     def verbs(self, word: str, offset: int) -> tuple[str, ...]:
         if word == "any":
-            return ANY
+            return (EVERY_METHOD,)
         for name, at in alternatives(word, offset):
             if name in NEVER:
                 self.wrong(at, f"{name} is never let through: leave it out")
@@ -65,7 +64,8 @@ class LineReader:
                 self.wrong(at, f"HTTP methods are in capitals: write {name.upper()}")
             elif name not in HTTP_METHODS:
                 self.wrong(at, f"unknown verb {name}: {suggestion(name, (*HTTP_METHODS, 'any'))}")
-        return tuple(dict.fromkeys(name for name, _ in alternatives(word, offset)))
+        named = tuple(dict.fromkeys(name for name, _ in alternatives(word, offset)))
+        return (EVERY_METHOD,) if set(named) >= HTTP_METHODS else named
 
     def wrong(self, offset: int, message: str) -> None:
         self.problems.append(self.document.problem(self.path, message, offset=offset))

@@ -60,10 +60,10 @@ def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
     names = credentials.names if credentials else frozenset()
     unreadable = "credentials.yaml" in files and credentials is None
     origins = config.targets(targets, credentials, None if unreadable else names, problems) if targets else {}
-    policy = compile_policy(roles, guardrails, targets, gateway.lists if gateway else None, problems)
+    policy, notes = compile_policy(roles, guardrails, targets, gateway.lists if gateway else None, problems)
     if problems or gateway is None:
         raise RulesInvalid(ordered(problems))
-    return Generation(identify(files), dict(files), gateway, origins, specs, policy)
+    return Generation(identify(files), dict(files), gateway, origins, specs, policy, tuple(ordered(notes)))
 
 
 def is_rules(name: str) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lockgate.policy.patterns import Many, One, Part, Pattern, Text, spelled
-from lockgate.policy.rules import EVERY_VERB, Line
+from lockgate.policy.rules import EVERY_METHOD, Line
 
 
 def lines_meet(restricting: Line, allowing: Line) -> bool:
     """Whether a line of a deny or hold may be about something that a line of an allow is about."""
     if not set(restricting.targets) & set(allowing.targets):
         return False
-    if EVERY_VERB not in restricting.verbs and not set(restricting.verbs) & set(allowing.verbs):
+    if not any(restricting.takes(verb) for verb in allowing.verbs) and EVERY_METHOD not in allowing.verbs:
         return False
     if restricting.pattern is None or allowing.pattern is None:
         return True

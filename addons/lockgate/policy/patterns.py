@@ -176,7 +176,7 @@ def check_escape(code: str) -> None:
     character = chr(int(code[1:], 16))
     if UNRESERVED.fullmatch(character):
         raise ValueError(f"write {character} for {code}: that is how paths are compared")
-    if character in "/\\" or character < " " or character == "\x7f":
+    if character in "/\\;?#" or character < " " or character == "\x7f":
         raise ValueError(f"no path has {code}: such requests are refused")
 
 

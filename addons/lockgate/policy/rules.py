@@ -12,6 +12,7 @@ from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import Pattern, Resource
 
 GUARDRAILS = "guardrails"  # stands where a role's name does, for rules that bind every role
+EVERY_METHOD = "any"  # every verb of HTTP
 EVERY_VERB = "*"  # of a deny or hold without a resource: every verb of every protocol
 
 
@@ -23,6 +24,10 @@ class Line:
     verbs: tuple[str, ...]
     targets: tuple[str, ...]
     pattern: Pattern | None
+
+    def takes(self, verb: str) -> bool:
+        """Whether it is about `verb`, which is a method of HTTP."""
+        return not {verb, EVERY_METHOD, EVERY_VERB}.isdisjoint(self.verbs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +57,11 @@ class Rule:
         return self.when is None and self.unless is None and self.expires is None
 
     @property
+    def alters(self) -> bool:
+        """Whether it leaves anything out of answers or records."""
+        return bool(self.masks or self.shows or self.redactions)
+
+    @property
     def reads_body(self) -> bool:
         return any(condition is not None and condition.reads_body for condition in (self.when, self.unless))
 
@@ -63,6 +73,11 @@ class Entry:
     rule: Rule
     pattern: Pattern | None
 
+    @property
+    def near(self) -> bool:
+        """Whether it counts for what is nearly what it is about: a deny, a hold, and what an allow masks."""
+        return self.rule.verdict is not Verdict.ALLOW or self.rule.alters
+
     def match(self, resource: Resource) -> Mapping[str, str] | None:
         """The captures where the entry is about `resource`; None where it is not.
 
@@ -73,6 +88,14 @@ class Entry:
         if self.rule.verdict is Verdict.ALLOW:
             return self.pattern.match(resource)
         return self.pattern.match_loosely(resource)
+
+    def match_nearly(self, resource: Resource) -> Mapping[str, str] | None:
+        """The captures where an allow fits but for the spelling: it allows nothing then, but its masks count."""
+        return self.pattern.match_loosely(resource) if self.pattern is not None and self.near else None
+
+
+Fitting = list[tuple[Rule, Mapping[str, str]]]
+"""Rules, each by a line of it that is about an action, with what the line captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +142,31 @@ class Policy:
             found.update(dict.fromkeys(self.lineages.get(role, ())))
         return found
 
-    def matching(
-        self, roles: Iterable[str], target: str, verb: str, resource: str
-    ) -> list[tuple[Rule, Mapping[str, str]]]:
-        """Every rule that is about the action for someone with `roles`, by each line that is, with its captures."""
+    def matching(self, roles: Iterable[str], target: str, verb: str, resource: str) -> tuple[Fitting, Fitting]:
+        """Every rule that is about the action for someone with `roles`; and allows that are nearly, and mask.
+
+        A rule stands there once for each of its lines that is.
+        """
         asked = Resource(resource)
-        found: dict[Entry, Mapping[str, str]] = {}
+        about: dict[Entry, Mapping[str, str]] = {}
+        near: dict[Entry, Mapping[str, str]] = {}
         for owner in self.owners(roles):
-            for key in (verb, EVERY_VERB):
+            for key in (verb, EVERY_METHOD, EVERY_VERB):
                 paths = self.index.get((owner, target, key))
-                if paths is not None:
-                    for entry in paths.find(asked):
-                        captures = entry.match(asked)
-                        if captures is not None:
-                            found[entry] = captures
-        return [(entry.rule, captures) for entry, captures in found.items()]
+                if paths is None:
+                    continue
+                for entry in paths.find(asked):
+                    if (captures := entry.match(asked)) is not None:
+                        about[entry] = captures
+                    elif (captures := entry.match_nearly(asked)) is not None:
+                        near[entry] = captures
+        return [(each.rule, found) for each, found in about.items()], [
+            (each.rule, found) for each, found in near.items()
+        ]
 
     def reads_body(self, roles: Iterable[str], target: str, verb: str, resource: str) -> bool:
         """Whether deciding may read the body of such a request."""
-        return any(rule.reads_body for rule, _ in self.matching(roles, target, verb, resource))
+        return any(rule.reads_body for fitting in self.matching(roles, target, verb, resource) for rule, _ in fitting)
 
     def redactions(self, target: str) -> tuple[str, ...]:
         """Everything that any rule leaves out of the record of a request to `target`: for one that was refused."""

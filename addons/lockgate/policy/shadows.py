@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from lockgate.model import Verdict
 from lockgate.policy import patterns
 from lockgate.policy.index import PathIndex
-from lockgate.policy.rules import EVERY_VERB, Entry, Line, Rule
+from lockgate.policy.rules import EVERY_METHOD, EVERY_VERB, Entry, Line, Rule
 
 Denies = Mapping[tuple[str, str, str], PathIndex]
 """The denies that always match, filed as all rules are: by the role whose file they stand in, target and verb."""
@@ -44,7 +44,7 @@ def nearby(denies: Denies, owners: Iterable[str], target: str, verb: str, line: 
     """The denies that may be about all that the line is about: they are about a sample of it."""
     asked = patterns.sample(line.pattern) if line.pattern is not None else None
     for owner in owners:
-        for key in {verb, EVERY_VERB}:
+        for key in {verb, EVERY_METHOD, EVERY_VERB}:
             paths = denies.get((owner, target, key))
             if paths is not None:
                 yield from paths.everywhere if asked is None else paths.find(asked)

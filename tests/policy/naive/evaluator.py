@@ -52,6 +52,11 @@ def evaluate(rules: Rules, request: Request) -> Answer:
                 binding.append((name, rule))
             if outcome != "expired":
                 about.append((name, rule))
+        for outcome in considered(rules, rule, request, nearly=True):  # allows nothing, and masks all the same
+            if outcome in BINDS:
+                binding.append((name, rule))
+            if outcome != "expired":
+                about.append((name, rule))
     spoken = {each for each, _ in says}
     verdict = next((each for each in ("deny", "hold", "allow") if each in spoken), "deny")
     redacted = refused(rules, request.target) if verdict == "deny" else redactions(about)
@@ -100,8 +105,11 @@ def said(verdict: str, outcome: str) -> str | None:
     return verdict if outcome == "matched" else None
 
 
-def considered(rules: Rules, rule: Mapping[str, Any], request: Request) -> Iterator[str]:
-    """How the rule came out, once for each of its lines that is about the request."""
+def considered(rules: Rules, rule: Mapping[str, Any], request: Request, *, nearly: bool = False) -> Iterator[str]:
+    """How the rule came out, once for each of its lines that is about the request.
+
+    `nearly`: for each line of an allow that would be, were the path spelled otherwise.
+    """
     for line in lines_of(rule):
         verbs, targets, *resource = line.split()
         if verbs == "any":
@@ -111,6 +119,8 @@ def considered(rules: Rules, rule: Mapping[str, Any], request: Request) -> Itera
         if not fits or request.target not in targets.split("|"):
             continue
         found = fitting(resource[0], request.path, exact="allow" in rule) if resource else [{}]
+        if nearly:
+            found = fitting(resource[0], request.path, exact=False) if "allow" in rule and not found else []
         for captures in found[:1]:  # every way gives the same ones, with one `**` beside captures at most
             yield outcome_of(rule, Facts(request, rules["lists"], captures))
 
