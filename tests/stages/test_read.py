@@ -122,6 +122,7 @@ def test_nothing_is_upgraded(identified: Identified, name: str) -> None:
         ("Connection", "Keep-Alive"),
         ("Connection", "TE , close"),
         ("Connection", ""),
+        ("Connection", "close, keep-alive, te,"),
         ("Transfer-Encoding", " Chunked"),
         ("X", "a\tb"),
         ("X", "é"),

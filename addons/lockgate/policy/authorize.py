@@ -37,18 +37,16 @@ def authorize(
     fitting = [policy.matching(principal.roles, action.target, action.verb, action.resource) for action in actions]
     weighed = [[weigh(rule, captures, bound) for rule, captures in about] for about, _ in fitting]
     verdict, decisive = max((decide(found) for found in weighed), key=restriction)
-    considered = {each: rule for found in weighed for rule, each in found}
     # An allow that is nearly about an action allows nothing; what it masks is masked all the same.
     near = [weigh(rule, captures, bound) for _, found in fitting for rule, captures in found]
-    outcomes = [(rule, each.outcome) for each, rule in considered.items()]
-    outcomes += [(rule, each.outcome) for rule, each in near]
+    outcomes = [(rule, each.outcome) for found in (*weighed, near) for rule, each in found]
     everywhere = [policy.alterations[action.target] for action in actions if action.target in policy.alterations]
     binding: list[Rule | Alterations] = [rule for rule, outcome in outcomes if outcome in BINDING] + everywhere
     return Decision(
         verdict,
         rule=decisive[0].name if decisive else None,
         reason=reason(decisive) if decisive else None,
-        considered=tuple(sorted(considered, key=order)),
+        considered=joined(([each for _, each in found] for found in weighed), order),
         masks=joined((each.masks for each in binding), mask_order),
         shows=joined((each.shows for each in binding), show_order),
         redactions=joined(redactions(policy, verdict, actions, outcomes, everywhere), str),
@@ -147,8 +145,8 @@ def redactions(
 
 def joined[T](groups: Iterable[Iterable[T]], key: Callable[[T], Any]) -> tuple[T, ...]:
     """All of the groups, each thing once, in an order that no file's order changes."""
-    found = {each for group in groups for each in group}
-    return tuple(sorted(found, key=key)) if len(found) > 1 else tuple(found)
+    found = [each for group in groups for each in group]
+    return tuple(sorted(set(found), key=key)) if len(found) > 1 else tuple(found)
 
 
 def mask_order(mask: Mask) -> tuple[str, ...]:

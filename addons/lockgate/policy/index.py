@@ -54,33 +54,31 @@ class Node:
         self.lengths = tuple({*self.lengths, (len(ends[0]), len(ends[1]))})
         return self.partial.setdefault(ends, Node())
 
-    def following(self, part: str) -> Iterator[Node]:
-        """Every node that `part` leads to from here."""
-        if self.loops:
-            yield self
-        if (found := self.literal.get(part)) is not None:
-            yield found
+    def following(self, part: str) -> list[Node]:
+        """Every node that `part` leads to from here, and those that nothing leads to from there."""
+        found = [self] if self.loops else []
+        if (node := self.literal.get(part)) is not None:
+            found.append(node)
         if self.any is not None:
-            yield self.any
+            found.append(self.any)
         for before, behind in self.lengths:
             if len(part) >= before + behind:
-                found = self.partial.get((part[:before], part[len(part) - behind :]))
-                if found is not None:
-                    yield found
+                node = self.partial.get((part[:before], part[len(part) - behind :]))
+                if node is not None:
+                    found.append(node)
+        return found + [node.many for node in found if node.many is not None]
 
-    def walk(self, parts: Sequence[str]) -> Iterator[Entry]:
+    def walk(self, parts: Sequence[str]) -> list[Entry]:
         """The entries that may be about the path of these parts."""
-        active = {self: None} if self.many is None else {self: None, self.many: None}
+        active = [self] if self.many is None else [self, self.many]
         for part in parts:
-            reached: dict[Node, None] = {}
-            for node in active:
-                for found in node.following(part):
-                    reached[found] = None
-                    if found.many is not None:
-                        reached[found.many] = None
-            active = reached
-        for node in active:
-            yield from node.entries
+            if len(active) == 1:
+                active = active[0].following(part)
+            else:  # two ways may lead to one node
+                active = list({found: None for node in active for found in node.following(part)})
+            if not active:
+                return []
+        return active[0].entries if len(active) == 1 else [entry for node in active for entry in node.entries]
 
 
 class PathIndex:

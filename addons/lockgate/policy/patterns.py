@@ -75,18 +75,23 @@ class Resource:
     """A canonical path taken apart, once for all patterns it is held against."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self.parts = path.split("/")[1:]
 
     @cached_property
     def spellings(self) -> tuple[list[str], list[str]]:
         """The parts in the one form of all their spellings, without a slash at the end and with one."""
-        found = [folded(part) for part in (self.parts if self.parts[-1] else self.parts[:-1])]
-        return found, [*found, ""]
+        if "%" in self.path:
+            found = [folded(part) for part in self.parts]
+        else:  # most are, and at once it is faster
+            found = fold(self.path).split("/")[1:]
+        bare = found if found[-1] else found[:-1]
+        return bare, [*bare, ""]
 
     @cached_property
     def texts(self) -> list[str]:
         """What each part says, its escapes decoded."""
-        return [decoded(part) for part in self.parts]
+        return [decoded(part) for part in self.parts] if "%" in self.path else self.parts
 
 
 @dataclass(frozen=True)
