@@ -298,6 +298,7 @@ async def test_a_head_that_mitmproxy_refuses_is_refused_in_our_words() -> None:
     assert (found.refusal.status, found.refusal.request_id) == (400, flow.id)
     assert flow.error is not None
     assert flow.error.msg == PAGES[400].detail
+    assert flow.response is None  # mitmproxy answers it itself
     assert (blind.ran, seeing.ran) == ([], ["requestheaders"])
 
 

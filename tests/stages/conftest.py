@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.net.http.url import hostport
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
@@ -42,7 +43,7 @@ targets:
   plain: {url: http://plain.example, limits: {request: 600KiB}, redact_request: [headers.x-plain]}
   secure: {url: https://secure.example}
   odd: {url: "https://odd.example:8443"}
-  numbered: {url: https://203.0.113.7}
+  numbered: {urls: [https://203.0.113.7, "https://[2001:db8::7]"]}
   disk: {url: https://disk.example, credential: on-disk}
   header: {url: https://header.example, credential: in-header}
   query: {url: https://query.example, credential: in-query}
@@ -162,9 +163,7 @@ def ask() -> Callable[..., http.HTTPFlow]:
     ) -> http.HTTPFlow:
         flow = tflow.tflow(req=http.Request.make(method, url))
         request = flow.request
-        request.headers = http.Headers([(b"Host", request.pretty_host.encode())])
-        if request.port not in (80, 443):
-            request.headers["Host"] += f":{request.port}"
+        request.headers = http.Headers([(b"Host", hostport(request.scheme, request.host, request.port).encode())])
         if body:
             request.raw_content = body
             request.headers["Content-Length"] = str(len(body))
@@ -173,8 +172,8 @@ def ask() -> Callable[..., http.HTTPFlow]:
         flow.client_conn.sni = None
         if reverse:
             flow.client_conn.proxy_mode = ProxyMode.parse(f"reverse:{request.scheme}://{request.host}:{request.port}")
-        elif request.scheme == "https":
-            flow.client_conn.sni = request.host
+        elif request.scheme == "https" and request.host[-1].isalpha():
+            flow.client_conn.sni = request.host  # an address has none (RFC 6066, 3)
         return flow
 
     return ask

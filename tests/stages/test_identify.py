@@ -233,6 +233,15 @@ def test_a_connection_belongs_to_one_principal(
     assert identity(exchange(flow)) == (None, None, principal, TOKEN)
 
 
+def test_a_connection_identifies_nobody_for_good(stage: Identify, asks: Ask, tokens: Any) -> None:
+    first = asks()
+    stage.requestheaders(first)
+    flow = on(first, asks(None))
+    assert refusal_of(stage.requestheaders, flow).status == 407
+    assert exchange(flow).principal is None
+    assert len(tokens.asked) == 1
+
+
 def test_a_fresh_token_of_the_same_principal_is_taken(
     stage: Identify, asks: Ask, tokens: Any, principal: Principal
 ) -> None:

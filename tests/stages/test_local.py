@@ -12,7 +12,6 @@ from lockgate.errors import Refused
 from lockgate.exchange import exchange
 from lockgate.model import Principal
 from lockgate.policy.generation import Generation
-from lockgate.runtime import Runtime
 from lockgate.stages.local import READ_ONLY, UNKNOWN, Local
 
 PEM = b"-----BEGIN CERTIFICATE-----\n"
@@ -36,12 +35,12 @@ def certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_who_is_calling(
-    identified: Identified, runtime: Runtime, principal: Principal, generation: Generation, url: str, reverse: bool
+    identified: Identified, principal: Principal, generation: Generation, url: str, reverse: bool
 ) -> None:
     flow = identified("GET", url, reverse=reverse)
     found = exchange(flow)
     found.principal = replace(principal, roles=("nobody", "support"))
-    Local(runtime).requestheaders(flow)
+    Local().requestheaders(flow)
     assert found.own
     assert flow.response is not None
     assert flow.response.status_code == 200
@@ -59,9 +58,9 @@ def test_who_is_calling(
     }
 
 
-def test_the_certificate_to_trust(identified: Identified, runtime: Runtime) -> None:
+def test_the_certificate_to_trust(identified: Identified) -> None:
     flow = identified("GET", "http://lockgate.invalid/ca.pem")
-    Local(runtime).requestheaders(flow)
+    Local().requestheaders(flow)
     assert exchange(flow).own
     assert flow.response is not None
     assert flow.response.raw_content == PEM
@@ -83,21 +82,19 @@ def test_the_certificate_to_trust(identified: Identified, runtime: Runtime) -> N
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_is_for_a_target_goes_on(
-    identified: Identified, runtime: Runtime, url: str, reverse: bool, method: str
-) -> None:
+def test_what_is_for_a_target_goes_on(identified: Identified, url: str, reverse: bool, method: str) -> None:
     flow = identified(method, url, reverse=reverse)
-    Local(runtime).requestheaders(flow)
+    Local().requestheaders(flow)
     assert flow.response is None
     assert not exchange(flow).own
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/whoami", "/ca.pem", "/other"])
-def test_its_pages_are_read_only(identified: Identified, runtime: Runtime, method: str, path: str) -> None:
+def test_its_pages_are_read_only(identified: Identified, method: str, path: str) -> None:
     flow = identified(method, f"http://lockgate.invalid{path}")
     with pytest.raises(Refused) as refused:
-        Local(runtime).requestheaders(flow)
+        Local().requestheaders(flow)
     assert refused.value.refusal is READ_ONLY
     assert READ_ONLY.status == 405
     assert flow.response is None
@@ -105,10 +102,10 @@ def test_its_pages_are_read_only(identified: Identified, runtime: Runtime, metho
 
 
 @pytest.mark.parametrize("path", ["/", "/whoami/", "/WHOAMI", "/whoami2", "/approvals"])
-def test_it_has_no_other_page(identified: Identified, runtime: Runtime, path: str) -> None:
+def test_it_has_no_other_page(identified: Identified, path: str) -> None:
     flow = identified("GET", f"http://lockgate.invalid{path}")
     with pytest.raises(Refused) as refused:
-        Local(runtime).requestheaders(flow)
+        Local().requestheaders(flow)
     assert refused.value.refusal is UNKNOWN
     assert UNKNOWN.status == 404
     assert flow.response is None
@@ -116,10 +113,10 @@ def test_it_has_no_other_page(identified: Identified, runtime: Runtime, path: st
 
 
 @pytest.mark.parametrize("missing", ["principal", "generation"])
-def test_nobody_is_told_who_they_are_unidentified(identified: Identified, runtime: Runtime, missing: str) -> None:
+def test_nobody_is_told_who_they_are_unidentified(identified: Identified, missing: str) -> None:
     flow = identified("GET", "http://lockgate.invalid/whoami")
     setattr(exchange(flow), missing, None)
     with pytest.raises(AssertionError):
-        Local(runtime).requestheaders(flow)
+        Local().requestheaders(flow)
     assert flow.response is None
     assert not exchange(flow).own

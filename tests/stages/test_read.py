@@ -169,8 +169,6 @@ def test_each_way_has_its_form(identified: Identified, url: str, reverse: bool, 
 )
 def test_the_target_is_that_of_the_origin(identified: Identified, generation: Generation, url: str, name: str) -> None:
     flow = identified("GET", url)
-    if name == "numbered":
-        flow.client_conn.sni = None
     Read().requestheaders(flow)
     assert exchange(flow).target is generation.targets[name][0]
 
@@ -283,6 +281,8 @@ def test_a_host_field_that_is_not_the_destination(identified: Identified, url: s
         pytest.param("https://secure.example/v1/x", "secure.example:443", "secure.example", id="own-port"),
         pytest.param("http://plain.example/v1/x", "plain.example:80", "plain.example", id="own-port-of-http"),
         pytest.param("https://odd.example:8443/v1/x", "odd.example:8443", "odd.example:8443", id="odd-port"),
+        pytest.param("https://[2001:db8::7]/v1/x", "[2001:DB8::7]", "[2001:db8::7]", id="ipv6"),
+        pytest.param("https://[2001:db8::7]/v1/x", "[2001:db8::7]:443", "[2001:db8::7]", id="ipv6-own-port"),
     ],
 )
 def test_a_host_field_that_is_the_destination(identified: Identified, url: str, host: str, sent: str) -> None:

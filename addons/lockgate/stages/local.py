@@ -11,7 +11,6 @@ from mitmproxy import ctx, http
 from lockgate.errors import Refused
 from lockgate.exchange import Exchange, exchange, is_reverse
 from lockgate.refusals import Refusal
-from lockgate.runtime import Runtime
 
 HOST = "lockgate.invalid"
 PREFIX = "/.well-known/lockgate"
@@ -21,9 +20,6 @@ READ_ONLY = Refusal(405, "The gateway's own pages are read only.", "Use GET.")
 
 class Local:
     """Answers what is asked of the gateway itself; nothing of it goes to a target."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         page = _page(flow)
