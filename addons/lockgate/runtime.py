@@ -77,9 +77,14 @@ class Runtime:
         keep(self._recordings, generation.id, generation.files)
         return prepared
 
-    def put_in_force(self, prepared: InForce) -> None:
-        """From now on every request that comes is decided by these rules. Raises RecordingUnavailable."""
-        self.recorder.event("reload", {"from": self.current.generation.id, "to": prepared.generation.id})
+    async def put_in_force(self, prepared: InForce) -> None:
+        """Decide every request that comes from now on by these rules, once that is durable in the recordings.
+
+        Raises:
+            RecordingUnavailable: it cannot be made durable; the rules in force stay.
+        """
+        change = {"from": self.current.generation.id, "to": prepared.generation.id}
+        await self.recorder.durable_event("reload", change)
         self.current = prepared
 
     def note_refused(self, problems: Sequence[str]) -> None:

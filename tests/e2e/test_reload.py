@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,21 @@ from harness.rules import CRM, PLAIN, SUPPORT, targets_yaml
 from harness.upstream import RecordingUpstream, Watch
 from lockgate.recordings.verify import verify
 
-INTERVAL = 0.1  # seconds between the gateway's looks
+INTERVAL = 0.04  # seconds between the gateway's looks
 SETTLED = 2.5 * INTERVAL  # by then it has taken, or refused, what it found
 
-# Looks often, and holds a request in Inject, behind its decision, for as long as there is a file `hold`.
+# Looks often, but only when it is asked while there is a file `unseen`; holds a request in Inject, behind its decision,
+# for as long as there is a file `hold`.
 SCRIPT = f"""\
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(MAIN.parent)!r})
 from lockgate.proxy import reload
+from lockgate.proxy.looks import Looks
 from lockgate.stages import inject
+
+def look(self, *, asked=False, look=Looks.look):
+    return look(self, asked=asked) if asked or not Path("unseen").exists() else None
 
 def resolve(*arguments, resolve=inject.resolve_credential):
     if Path("hold").exists():
@@ -44,11 +50,13 @@ def resolve(*arguments, resolve=inject.resolve_credential):
             time.sleep(0.01)
     return resolve(*arguments)
 
+Looks.look = look
 inject.resolve_credential = resolve
 reload.INTERVAL = {INTERVAL}
 from lockgate.chain import addons
 """
 KEYS = re.compile(r"jwks_file: .*")
+LOOKED = re.compile(r"Rules (?:reloaded|not changed)")
 FORCE = re.compile(r"(?:Lockgate is ready|Rules reloaded): generation (\w+)")
 
 Files = Mapping[str, str]
@@ -78,10 +86,24 @@ def in_force(gateway: Gateway) -> str:
     return FORCE.findall(gateway.output)[-1]
 
 
+@contextmanager
+def unseen(gateway: Gateway) -> Iterator[None]:
+    """Let the gateway look only when it is asked: what is changed meanwhile is one change, on any machine."""
+    path = gateway.home / "unseen"
+    outermost = not path.exists()
+    path.touch()
+    try:
+        yield
+    finally:
+        if outermost:
+            path.unlink()
+
+
 def reloads(gateway: Gateway, change: Callable[[], object]) -> None:
     """Make a change, and wait until it is in force."""
     before = len(FORCE.findall(gateway.output))
-    change()
+    with unseen(gateway):
+        change()
     eventually(lambda: len(FORCE.findall(gateway.output)) > before, f"a reload:\n{gateway.output}")
 
 
@@ -89,7 +111,8 @@ def refuses(gateway: Gateway, change: Callable[[], object], *says: str) -> str:
     """Make a change, and wait until it is refused; what was said of it."""
     before = len(gateway.output)
     generation = in_force(gateway)
-    change()
+    with unseen(gateway):
+        change()
     eventually(lambda: "Rules refused" in gateway.output[before:], f"a refusal:\n{gateway.output}")
     time.sleep(SETTLED)
     said = gateway.output[before:]
@@ -136,6 +159,8 @@ def one_gateway(make_module_gateway: MakeGateway, script: Path, usual: dict[str,
     """The gateway of all tests here that leave it as they found it. Its records are whole in the end."""
     gateway = make_module_gateway(usual, script=script).start()
     yield gateway
+    place(gateway, A)
+    hangup(gateway)
     assert gateway.stop() == 0, gateway.output
     assert "Traceback" not in gateway.output
     assert "Fault" not in gateway.output
@@ -147,117 +172,17 @@ def gateway(one_gateway: Gateway, usual: dict[str, str]) -> Iterator[Gateway]:
     generation = in_force(one_gateway)
     yield one_gateway
     assert one_gateway.running, one_gateway.output
-    shutil.rmtree(one_gateway.rules, ignore_errors=True)
-    one_gateway.write_rules(usual)
-    eventually(lambda: in_force(one_gateway) == generation, "the usual rules are in force again")
-    before = len(one_gateway.output)
-    hangup(one_gateway)
-    eventually(lambda: "Rules not changed" in one_gateway.output[before:], "it has looked")
+    with unseen(one_gateway):
+        shutil.rmtree(one_gateway.rules, ignore_errors=True)
+        one_gateway.write_rules(usual)
+        before = len(one_gateway.output)
+        hangup(one_gateway)
+        eventually(lambda: LOOKED.search(one_gateway.output, before), "it has looked")
+        eventually(lambda: in_force(one_gateway) == generation, "the usual rules are in force again")
 
-
-# Under load
 
 A = {"roles/support.yaml": role("/both/{x}", "/a/{x}")}
 B = {"roles/support.yaml": role("/both/{x}", "/b/{x}")}
-FLIPS = 10
-
-
-class Load:
-    """Clients that send until they are told to stop: in a tunnel kept open, in a new one each time, without one."""
-
-    def __init__(self, gateway: Gateway, token: str) -> None:
-        self.statuses: dict[str, int] = {}
-        self.faults: list[str] = []
-        self._gateway = gateway
-        self._token = token
-        self._marks = count()
-        self._stop = threading.Event()
-        clients = [self.in_a_tunnel, self.in_a_tunnel, self.in_new_tunnels, self.without]
-        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in clients]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, client: Callable[[], None]) -> None:
-        try:
-            client()
-        except Exception as fault:  # noqa: BLE001 - looked at in the end
-            self.faults.append(repr(fault))
-
-    def _paths(self) -> Iterator[str]:
-        while not self._stop.is_set():
-            for folder in ("both", "a", "b"):
-                self._stop.wait(0.005)  # the more requests, the longer are their records read
-                yield f"/{folder}/json?mark={next(self._marks)}"
-
-    def in_a_tunnel(self) -> None:
-        with self._gateway.tunnel(self._token) as wire:
-            for path in self._paths():
-                self.statuses[path] = wire.ask(head("GET", path, CRM)).status
-
-    def in_new_tunnels(self) -> None:
-        for path in self._paths():
-            self.statuses[path] = self._gateway.ask("GET", path, self._token).status
-
-    def without(self) -> None:
-        with self._gateway.dial() as wire:
-            for path in self._paths():
-                request = head("GET", f"http://{PLAIN}{path}", PLAIN, *identity(self._token))
-                self.statuses[path] = wire.ask(request).status
-
-
-def generations(gateway: Gateway) -> dict[str, str]:
-    """What role each kept generation has, by its id."""
-    kept = gateway.recordings / "generations"
-    return {path.name: (path / "roles/support.yaml").read_text() for path in kept.iterdir()}
-
-
-def test_under_load_every_answer_agrees_with_the_generation_that_its_record_names(
-    make_gateway: MakeGateway,
-    script: Path,
-    usual: dict[str, str],
-    crm: RecordingUpstream,
-    plain: RecordingUpstream,
-    token: str,
-) -> None:
-    # The targets' entries differ too, so that no generation may use the connections of the other.
-    limits = usual["targets.yaml"].replace("    private: true", "    private: true\n    limits: {response: 1MiB}")
-    sets: list[Files] = [{**A, "targets.yaml": usual["targets.yaml"]}, {**B, "targets.yaml": limits}]
-    gateway = make_gateway({**usual, **sets[0]}, script=script).start()
-    watches: list[Watch] = [crm.watch(), plain.watch()]
-    with Load(gateway, token) as load:
-        for flip in range(1, FLIPS + 1):
-            if flip == FLIPS // 2:
-                refuses(gateway, lambda: place(gateway, {"roles/support.yaml": "role: support\nrules: 7\n"}))
-            reloads(gateway, lambda flip=flip: place(gateway, sets[flip % 2]))
-            time.sleep(INTERVAL)
-    assert gateway.stop() == 0
-    assert load.faults == []
-    assert set(load.statuses.values()) == {200, 403}
-
-    kept = generations(gateway)
-    assert len(kept) == 2
-    records = {one["flow"].request.path: one for one in gateway.records() if "event" not in one}
-    assert records.keys() == load.statuses.keys()
-    for path, status in load.statuses.items():
-        decided = records[path]
-        folder = path.split("/")[1]
-        allowed = f"/{folder}/" in kept[decided["generation"]]
-        assert (status, decided["decision"]["verdict"]) == ((200, "allow") if allowed else (403, "deny")), path
-    seen = [request.target for watch in watches for request in watch.requests]
-    assert sorted(seen) == sorted(path for path, status in load.statuses.items() if status == 200)
-    by_generation = {(one["generation"], one["decision"]["verdict"]) for one in records.values()}
-    assert len(by_generation) == 4  # each generation has allowed and denied
-    assert len(events(gateway, "reload")) == FLIPS
-    assert len(events(gateway, "reload-refused")) == 1
-    assert verify(gateway.recordings).fault is None
 
 
 # What is under way
@@ -487,12 +412,12 @@ def test_a_half_saved_set_is_never_in_force(gateway: Gateway, usual: dict[str, s
     """Each file by itself is valid: only together they mean what they should."""
     both = {**A, "targets.yaml": usual["targets.yaml"] + "  third: {url: http://third.example}\n"}
     in_time = 0
-    for _ in range(10):
+    for _ in range(20):
         before = len(FORCE.findall(gateway.output))
         began = time.monotonic()
         for name, text in both.items():
             (gateway.rules / name).write_text(text)
-            time.sleep(INTERVAL / 4)
+            time.sleep(INTERVAL / 8)
         in_time += (fast := time.monotonic() - began < INTERVAL)
         eventually(lambda: "3 targets" in gateway.output.rpartition("Rules reloaded")[2], "it is in force")
         assert not fast or len(FORCE.findall(gateway.output)) == before + 1
@@ -569,47 +494,137 @@ def test_a_config_map_is_loaded_and_reloaded(gateway: Gateway, usual: dict[str, 
 # On SIGHUP
 
 
-@pytest.fixture
-def seldom(tmp_path: Path) -> Path:
-    """The script of a gateway that looks only when it is told to."""
-    path = tmp_path / "seldom.py"
-    path.write_text(SCRIPT.replace(f"INTERVAL = {INTERVAL}", "INTERVAL = 1000"))
-    return path
-
-
-def test_sighup_takes_what_is_there_at_once(
-    make_gateway: MakeGateway, rule_files: dict[str, str], token: str, seldom: Path
-) -> None:
-    gateway = make_gateway(rule_files, script=seldom).start()
-    with gateway.tunnel(token) as wire:
+def test_sighup_takes_what_is_there_at_once(gateway: Gateway, usual: dict[str, str], token: str) -> None:
+    with unseen(gateway), gateway.tunnel(token) as wire:
         assert wire.ask(head("GET", "/v1/json", CRM)).status == 200
         place(gateway, A)
         assert wire.ask(head("GET", "/v1/json", CRM)).status == 200
         reloads(gateway, lambda: hangup(gateway))
         assert wire.ask(head("GET", "/v1/json", CRM)).status == 403
+        before = len(gateway.output)
         hangup(gateway)
-        eventually(lambda: "Rules not changed" in gateway.output, "it says so")
+        eventually(lambda: "Rules not changed" in gateway.output[before:], "it says so")
         refuses(gateway, lambda: (place(gateway, {"targets.yaml": "- \n"}), hangup(gateway)), "targets.yaml:1:")
         hangup(gateway)
-        eventually(lambda: "Rules refused as before" in gateway.output, "it says so")
+        eventually(lambda: "Rules refused as before" in gateway.output[before:], "it says so")
         before = len(gateway.output)
-        place(gateway, {**B, "targets.yaml": rule_files["targets.yaml"]})
+        place(gateway, {**B, "targets.yaml": usual["targets.yaml"]})
         for _ in range(200):
             hangup(gateway)
         eventually(lambda: "Rules reloaded" in gateway.output[before:], "one of them counts")
         assert wire.ask(head("GET", "/b/json", CRM)).status == 200
         assert gateway.output[before:].count("Rules reloaded") == 1
-    place(gateway, A)
-    hangup(gateway)
-    assert gateway.stop() == 0, gateway.output
-    assert "Traceback" not in gateway.output
-    assert verify(gateway.recordings).fault is None
 
 
-def test_sighup_under_mitmweb(make_gateway: MakeGateway, token: str, seldom: Path) -> None:
+def test_sighup_under_mitmweb(make_gateway: MakeGateway, token: str, script: Path) -> None:
     options = ["--no-web-open-browser", "--web-port", str(free_port())]
-    gateway = make_gateway(script=seldom, program="mitmweb", options=options).start()
-    place(gateway, A)
-    reloads(gateway, lambda: hangup(gateway))
+    gateway = make_gateway(script=script, program="mitmweb", options=options).start()
+    with unseen(gateway):
+        place(gateway, A)
+        reloads(gateway, lambda: hangup(gateway))
     assert gateway.ask("GET", "/v1/json", token).status == 403
     assert gateway.stop() == 0, gateway.output
+
+
+# Under load
+
+FLIPS = 8
+
+
+class Load:
+    """Clients that send until they are told to stop: in a tunnel kept open, in a new one each time, without one."""
+
+    def __init__(self, gateway: Gateway, token: str) -> None:
+        self.statuses: dict[str, int] = {}
+        self.faults: list[str] = []
+        self._gateway = gateway
+        self._token = token
+        self._marks = count()
+        self._stop = threading.Event()
+        clients = [self.in_a_tunnel, self.in_a_tunnel, self.in_new_tunnels, self.without]
+        self._threads = [threading.Thread(target=self._run, args=(client,)) for client in clients]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, client: Callable[[], None]) -> None:
+        try:
+            client()
+        except Exception as fault:  # noqa: BLE001 - looked at in the end
+            self.faults.append(repr(fault))
+
+    def _paths(self) -> Iterator[str]:
+        while not self._stop.is_set():
+            for folder in ("both", "a", "b"):
+                self._stop.wait(0.005)  # the more requests, the longer are their records read
+                yield f"/{folder}/json?load={next(self._marks)}"
+
+    def in_a_tunnel(self) -> None:
+        with self._gateway.tunnel(self._token) as wire:
+            for path in self._paths():
+                self.statuses[path] = wire.ask(head("GET", path, CRM)).status
+
+    def in_new_tunnels(self) -> None:
+        for path in self._paths():
+            self.statuses[path] = self._gateway.ask("GET", path, self._token).status
+
+    def without(self) -> None:
+        with self._gateway.dial() as wire:
+            for path in self._paths():
+                request = head("GET", f"http://{PLAIN}{path}", PLAIN, *identity(self._token))
+                self.statuses[path] = wire.ask(request).status
+
+
+def test_under_load_every_answer_agrees_with_the_generation_that_its_record_names(
+    gateway: Gateway,
+    usual: dict[str, str],
+    crm: RecordingUpstream,
+    plain: RecordingUpstream,
+    token: str,
+) -> None:
+    # The targets' entries differ too, so that no generation may use the connections of the other.
+    limits = usual["targets.yaml"].replace("    private: true", "    private: true\n    limits: {response: 1MiB}")
+    sets: list[Files] = [{**A, "targets.yaml": usual["targets.yaml"] + "# load\n"}, {**B, "targets.yaml": limits}]
+    reloads(gateway, lambda: place(gateway, sets[0]))
+    watches: list[Watch] = [crm.watch(), plain.watch()]
+    with Load(gateway, token) as load:
+        for flip in range(1, FLIPS + 1):
+            if flip == FLIPS // 2:
+                refuses(gateway, lambda: place(gateway, {"roles/support.yaml": "role: support\nrules: 7\n"}))
+            reloads(gateway, lambda flip=flip: place(gateway, sets[flip % 2]))
+            time.sleep(INTERVAL)
+    assert load.faults == []
+    assert set(load.statuses.values()) == {200, 403}
+
+    found: list[dict[str, Any]] = []
+    records: dict[str, dict[str, Any]] = {}
+
+    def recorded() -> bool:
+        found[:] = gateway.records()
+        paths = ((one["flow"].request.path, one) for one in found)
+        records.update((path, one) for path, one in paths if "?load=" in path)
+        return len(records) >= len(load.statuses)
+
+    eventually(recorded, "all are recorded")
+    assert records.keys() == load.statuses.keys()
+    used = {one["generation"] for one in records.values()}
+    texts = {each: (gateway.recordings / "generations" / each / "roles/support.yaml").read_text() for each in used}
+    for path, status in load.statuses.items():
+        decided = records[path]
+        folder = path.split("/")[1]
+        allowed = f"/{folder}/" in texts[decided["generation"]]
+        assert (status, decided["decision"]["verdict"]) == ((200, "allow") if allowed else (403, "deny")), path
+    seen = [request.target for watch in watches for request in watch.requests]
+    assert sorted(seen) == sorted(path for path, status in load.statuses.items() if status == 200)
+    by_generation = {(one["generation"], one["decision"]["verdict"]) for one in records.values()}
+    assert (len(used), len(by_generation)) == (2, 4)  # each generation has allowed and denied
+    noted = [(one["event"], json.loads(one["flow"].request.content)) for one in found if "event" in one]
+    assert sum(kind == "reload" and {what["from"], what["to"]} == used for kind, what in noted) == FLIPS
+    assert sum(kind == "reload-refused" and what["generation"] in used for kind, what in noted) == 1

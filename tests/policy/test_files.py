@@ -30,10 +30,23 @@ def test_every_file_by_its_path_sorted(rules: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [".hidden", ".git/config", "roles/.x.yaml", "x.yaml~", "tests/a.yaml", "schema.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden",
+        ".git/config",
+        ".\udcff/x",
+        "roles/.x.yaml",
+        "x.yaml~",
+        "\udcff~",
+        "tests/a.yaml",
+        "tests/\udcff/a",
+        "schema.json",
+    ],
+)
 def test_what_is_no_rules_is_left_out(rules: Path, name: str) -> None:
     path = rules / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x")
     assert read_files(rules).keys() == {"gateway.yaml", "roles/support.yaml"}
     before = stamps(rules)
@@ -55,6 +68,9 @@ def bind(path: Path) -> None:
         listener.bind(str(path))
 
 
+NOT_UTF8 = os.fsdecode(b"\xff")
+NAME = "its name is not printable UTF-8: rename it"
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (lambda rules: os.mkfifo(rules / "x.yaml"), "x.yaml:1:1: not a regular file: take it away"),
     "socket": (lambda rules: bind(rules / "x.yaml"), "x.yaml:1:1: not a regular file: take it away"),
@@ -62,7 +78,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "dangling": (lambda rules: (rules / "x").symlink_to("gone"), "x:1:1: cannot be read: No such file or directory"),
     "circle": (lambda rules: (rules / "x").symlink_to("."), "x:1:1: cannot be read: Too many levels of symbolic links"),
     "large": (lambda rules: os.truncate(rules / "gateway.yaml", 1 << 40), "gateway.yaml:1:1: larger than 16777216 b"),
-    "name": (lambda rules: (rules / os.fsdecode(b"\xff")).touch(), "\\xff:1:1: its name is not UTF-8: rename it"),
+    "name": (lambda rules: (rules / NOT_UTF8).touch(), f"\\xff:1:1: {NAME}"),
+    "name-of-a-directory": (lambda rules: (rules / NOT_UTF8 / "in").mkdir(parents=True), f"\\xff:1:1: {NAME}"),
+    "name-of-a-backup": (lambda rules: (rules / f"{NOT_UTF8}~").mkdir(), f"\\xff~:1:1: {NAME}"),
+    "name-further-down": (lambda rules: (rules / "roles" / NOT_UTF8).symlink_to("gone"), f"roles/\\xff:1:1: {NAME}"),
+    "name-of-two-lines": (lambda rules: (rules / "a\nb\x1b[0m.yaml").touch(), f"a\\nb\\x1b[0m.yaml:1:1: {NAME}"),
     "deep": (
         lambda rules: (rules / "/".join("d" * 20)).mkdir(parents=True),
         "/".join("d" * files.MAX_DEPTH) + ":1:1: cannot be read: Too many levels",
@@ -99,9 +119,10 @@ def test_a_directory_with_very_many_files_is_none_of_rules(rules: Path, monkeypa
 
 def test_a_directory_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path in (tmp_path / "gone", tmp_path / "file", tmp_path / "file/in"):
-        with pytest.raises(RulesInvalid, match="there is no directory"):
+    for path in (tmp_path / "gone", tmp_path / "file", tmp_path / "file/in", tmp_path / f"{NOT_UTF8}\n"):
+        with pytest.raises(RulesInvalid, match="there is no directory") as caught:
             read_files(path)
+        assert str(caught.value).isprintable()
         assert len(stamps(path)) == 1
 
 

@@ -127,6 +127,22 @@ WRONG = [
         " guardrails.yaml and roles/NAME.yaml",
         id="unknown-file",
     ),
+    *(
+        pytest.param(
+            {name: "rules: []\n"},
+            f"{name}:1:1: not a rules file: known are gateway.yaml, targets.yaml, credentials.yaml,"
+            " guardrails.yaml and roles/NAME.yaml",
+            id=name,
+        )
+        for name in (
+            "guardrails.YAML",
+            "Guardrails.yaml",
+            "guardrails.yml",
+            "roles/x.Yaml",
+            "roles/x.yml",
+            "roles/x.YML",
+        )
+    ),
     pytest.param(
         {ROLE: "role: suport\nrules: []\n"},
         "roles/support.yaml:1:7: the file is named support.yaml: write role: support, or rename the file",

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
-import pytest
+import asyncio
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.proxy.commands import OpenConnection
+
+from lockgate.exchange import Vetted, session
 from lockgate.model import Target
 from lockgate.proxy import reach
+from lockgate.proxy.internals import server as proxy_server
 
 OWN = {8080}
 
@@ -74,3 +83,29 @@ def test_an_address_of_this_machine_is_known(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     assert reach.is_own("127.0.0.1")
     assert not reach.is_own("192.0.2.1")
+
+
+@pytest.mark.parametrize("fault", [None, OSError, asyncio.CancelledError])
+async def test_a_connection_is_vetted_until_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch, fault: type[BaseException] | None
+) -> None:
+    during: list[set[str]] = []
+
+    async def open_connection(handler: Any, command: OpenConnection) -> None:
+        session(client).vetted[server.id] = Vetted(wanted, frozenset())
+        during.append(set(session(client).vetted))
+        if fault:
+            raise fault
+
+    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
+    server, wanted = Server(address=("api.example", 443)), target(private=False)
+    server.tls = True
+    session(client).dials["api.example", 443] = wanted
+    session(client).vetted["another"] = Vetted(wanted, frozenset())
+    monkeypatch.setattr(proxy_server.ConnectionHandler, "open_connection", None)
+    reach.install(open_connection)
+    opened: Any = proxy_server.ConnectionHandler.open_connection
+    with pytest.raises(fault) if fault else nullcontext():
+        await opened(SimpleNamespace(client=client), OpenConnection(server))
+    assert during == [{"another", server.id}]
+    assert set(session(client).vetted) == {"another"}

@@ -8,12 +8,14 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from queue import Queue
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
 
-from lockgate.errors import RulesInvalid
-from lockgate.proxy import reload
+from lockgate.errors import RecordingUnavailable, RulesInvalid
+from lockgate.proxy import looks, reload
 from lockgate.proxy.reload import INTERVAL, RETRY, Reload
 from lockgate.recordings.files import RecordFile, in_order
 from lockgate.recordings.verify import verify
@@ -167,17 +169,119 @@ async def test_a_fault_leaves_what_is_in_force(
     def fault(files: object) -> InForce:
         raise RuntimeError("a-secret")
 
+    def other_fault(files: object) -> InForce:
+        raise MemoryError
+
     watch = Reload(place.runtime)
     place.edit(NEW)
     with monkeypatch.context() as patched:
         patched.setattr(place.runtime, "prepare", fault)
-        await turns(watch)
-    assert place.runtime.current is place.first
-    text = "\n".join(said(caplog))
-    assert "RuntimeError at" in text
-    assert "a-secret" not in text
-    await watch.turn(asked=True)
+        assert await turns(watch, 4) == [INTERVAL, RETRY, RETRY, RETRY]
+        assert place.runtime.current is place.first
+        _, problem = said(caplog)
+        assert "RuntimeError at" in problem
+        assert "a-secret" not in problem
+        patched.setattr(place.runtime, "prepare", other_fault)
+        assert await watch.turn() == RETRY
+        assert "MemoryError at" in said(caplog)[1]
+    assert await watch.turn() == INTERVAL
     assert place.runtime.current is not place.first
+
+
+async def test_a_fault_in_looking_leaves_it_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(directory: object) -> None:
+        raise MemoryError
+
+    watch = Reload(place.runtime)
+    await turns(watch)
+    with monkeypatch.context() as patched:
+        patched.setattr(looks, "stamps", fault)
+        assert await turns(watch) == [RETRY] * 3
+        kept, problem = said(caplog)
+        assert kept == f"Rules refused: generation {place.first.generation.id[:12]} stays in force."
+        assert "MemoryError at" in problem
+        await watch.turn(asked=True)
+        assert len(said(caplog)) == 1
+    await turns(watch)
+    assert said(caplog) == [f"Rules not changed: generation {place.first.generation.id[:12]} stays in force."]
+    place.edit(NEW)
+    await turns(watch)
+    assert place.runtime.current is not place.first
+
+
+@pytest.mark.parametrize("name", ["\udcff/x", "\udcff", "roles/\udcff.yaml", "a\nb.yaml"])
+async def test_a_name_that_cannot_be_printed_is_refused_on_one_line(
+    place: Place, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    watch = Reload(place.runtime)
+    place.write({name: ""})
+    assert await turns(watch) == [INTERVAL] * 3
+    _, problem = said(caplog)
+    assert problem.endswith(":1:1: its name is not printable UTF-8: rename it")
+    assert problem.isprintable()
+    assert [kind for kind, _ in place.events()] == ["reload-refused"]
+
+
+async def test_nothing_is_decided_by_rules_whose_coming_is_not_durable(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_force: list[InForce] = []
+    recorder = place.runtime.recorder
+
+    async def durable(*arguments: Any, durable_event: Any = recorder.durable_event) -> None:
+        in_force.append(place.runtime.current)
+        await durable_event(*arguments)
+        in_force.append(place.runtime.current)
+
+    async def fails(*arguments: object) -> None:
+        raise RecordingUnavailable("No space left on device")
+
+    watch = Reload(place.runtime)
+    place.edit(NEW)
+    monkeypatch.setattr(recorder, "durable_event", fails)
+    assert await turns(watch) == [INTERVAL, RETRY, RETRY]
+    assert place.runtime.current is place.first
+    assert said(caplog)[1:] == ["Their reload cannot be recorded: No space left on device."]
+    monkeypatch.setattr(recorder, "durable_event", durable)
+    await watch.turn()
+    assert in_force == [place.first] * 2
+    assert place.runtime.current is not place.first
+
+
+async def test_it_waits_for_nobody_elses_work(place: Place) -> None:
+    """Names are resolved, bodies read and secrets fetched in the threads that the loop lends."""
+    done = Event()
+    lent = [asyncio.create_task(asyncio.to_thread(done.wait, 30)) for _ in range(40)]
+    await asyncio.sleep(0)
+    try:
+        place.edit(NEW)
+        await turns(Reload(place.runtime))
+        assert place.runtime.current is not place.first
+        assert not done.is_set()
+    finally:
+        done.set()
+        await asyncio.gather(*lent)
+
+
+async def test_its_thread_ends_with_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "INTERVAL", 0)
+
+    def stamps(directory: object) -> tuple[()]:
+        looking.put(current_thread())
+        return ()
+
+    looking: Queue[Thread] = Queue()
+    monkeypatch.setattr(looks, "stamps", stamps)
+    running = asyncio.create_task(Reload(place.runtime).run())
+    thread = await asyncio.to_thread(looking.get, timeout=10)
+    assert thread.is_alive()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 async def test_nothing_is_put_in_force_once_the_recording_is_closed(

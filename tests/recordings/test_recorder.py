@@ -74,6 +74,28 @@ async def test_stock_mitmproxy_reads_everything(recorder: Recorder, directory: P
     assert flows[1].id == "a"
 
 
+async def test_an_event_that_must_not_be_lost(recorder: Recorder, directory: Path) -> None:
+    await recorder.durable_event("reload", {"to": "ab"})
+    recorder.close()
+    assert events(directory) == ["start", "reload", "stop"]
+    assert replay(directory / JOURNAL).intents == {}
+    assert verify(directory).fault is None
+    with pytest.raises(RecordingUnavailable):
+        await recorder.durable_event("reload", {"to": "cd"})
+
+
+async def test_an_event_survives_a_kill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(directory)
+    recorder.start()
+    monkeypatch.setattr(recorder, "finish", lambda *arguments: None)  # it never comes to that
+    await recorder.durable_event("reload", {"to": "ab"})
+    recorder.close()
+    again = Recorder(directory)
+    again.start()
+    again.close()
+    assert events(directory) == ["start", "stop", "start", "reload", "stop"]
+
+
 async def test_a_refusal_needs_no_intent(recorder: Recorder, directory: Path, make_state: MakeState) -> None:
     recorder.finish("a", make_state("a"), "not-sent")
     await until(lambda: ids(directory) == ["a"])
@@ -290,6 +312,18 @@ async def test_what_is_kept_is_bounded_and_what_is_dropped_counted(
     [dropped] = [r for r in records(directory) if r.lockgate.get("event") == "dropped"]
     assert dropped.state
     assert dropped.state["request"]["content"] == b'{\n  "records": %d\n}' % (5 - len(kept))
+
+
+async def test_an_event_that_cannot_be_made_durable_is_not_recorded(directory: Path, disk: Disk) -> None:
+    recorder = Recorder(directory, retry=0.01)
+    recorder.start()
+    disk.break_(28, "write")
+    with pytest.raises(RecordingUnavailable, match="No space"):
+        await recorder.durable_event("reload", {"to": "ab"})
+    disk.repair()
+    await until(lambda: recorder.healthy)
+    recorder.close()
+    assert events(directory) == ["start", "recovered", "stop"]
 
 
 async def test_closing_on_a_broken_disk_says_what_was_lost(directory: Path, make_state: MakeState, disk: Disk) -> None:

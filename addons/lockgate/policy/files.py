@@ -29,7 +29,8 @@ def read_files(directory: Path) -> dict[str, bytes]:
     Links are followed, to directories too: that is how Kubernetes lays out a ConfigMap. Raises RulesInvalid.
     """
     if not os.path.isdir(directory):  # noqa: PTH112 - pathlib's raises where it may not look
-        raise RulesInvalid([Problem(".", 1, 1, f"there is no directory {directory}: name the one with gateway.yaml")])
+        why = f"there is no directory {printable(str(directory))}: name the one with gateway.yaml"
+        raise RulesInvalid([Problem(".", 1, 1, why)])
     contents: dict[str, bytes] = {}
     problems = []
     for name, path, status in islice(walk(directory), MAX_FILES + 1):
@@ -56,7 +57,8 @@ def stamps(directory: Path) -> tuple[Stamp, ...]:
 def walk(directory: Path, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Found]:
     """Every file with its name and status, always in the same order; for what cannot be looked at, the error.
 
-    `within` are the directories on the way here: a link may lead back to one.
+    A directory whose own name cannot be printed, or is that of a rules file, stands there for all that is in it. `within`
+    are the directories on the way here: a link may lead back to one.
     """
     try:
         status = directory.stat()
@@ -75,9 +77,10 @@ def walk(directory: Path, above: str = "", within: frozenset[tuple[int, int]] = 
             found: os.stat_result | OSError = path.stat()
         except OSError as error:
             found = error
-        if isinstance(found, os.stat_result) and stat.S_ISDIR(found.st_mode):
+        is_directory = isinstance(found, os.stat_result) and stat.S_ISDIR(found.st_mode)
+        if is_directory and printable(path.name) == path.name and path.suffix not in (".yaml", ".yml"):
             yield from walk(path, f"{name}/", within | {here})
-        elif not path.name.endswith("~"):
+        elif is_directory or not path.name.endswith("~"):
             yield name, path, found
 
 
@@ -89,10 +92,10 @@ def stamp(name: str, status: os.stat_result | OSError) -> Stamp:
 
 def read_file(path: Path, status: os.stat_result | OSError) -> bytes:
     """The content of a regular file. Raises OSError, and ValueError for what is none or cannot be a rules file."""
+    if printable(path.name) != path.name:
+        raise ValueError("its name is not printable UTF-8: rename it")
     if isinstance(status, OSError):
         raise status
-    if printable(path.name) != path.name:
-        raise ValueError("its name is not UTF-8: rename it")
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file: take it away")
     # It may have become a named pipe since, which would be waited for.
@@ -105,5 +108,6 @@ def read_file(path: Path, status: os.stat_result | OSError) -> bytes:
 
 
 def printable(name: str) -> str:
-    """A file's name, with `\\xff` for a byte that is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file's name on one line, with `\\xff` for a byte that is not UTF-8 and `\\n` for a line's end."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -42,6 +44,23 @@ def identify(files: Mapping[str, bytes]) -> str:
 
 def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
     """Parse, check and compile the content of a rules directory. Raises RulesInvalid."""
+    with without_collection():
+        return assembled(files, directory)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Ten thousand rules are a million objects, and hardly one of them garbage: to look for it takes half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def assembled(files: Mapping[str, bytes], directory: Path) -> Generation:
     problems = Problems()
     problems.extend(strays(files))
     read: dict[str, Document] = {}
@@ -72,12 +91,12 @@ def is_rules(name: str) -> bool:
 
 
 def strays(files: Mapping[str, bytes]) -> list[Problem]:
-    """Files that are missing, and files that look like rules and would be ignored."""
+    """Files that are missing, and files that look like rules, in whatever letter case, and would be ignored."""
     missing = [Problem(name, 1, 1, "the file is missing") for name in REQUIRED if name not in files]
     unknown = [
         Problem(name, 1, 1, f"not a rules file: known are {', '.join(REQUIRED + OPTIONAL)} and roles/NAME.yaml")
         for name in files
-        if name.endswith((".yaml", ".yml")) and not is_rules(name)
+        if name.lower().endswith((".yaml", ".yml")) and not is_rules(name)
     ]
     return missing + unknown
 

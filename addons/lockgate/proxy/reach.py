@@ -200,6 +200,9 @@ def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_
             command.connection.error = REFUSED
             await self.server_event(events.OpenConnectionCompleted(command, REFUSED))
             return
-        await unguarded(self, command)
+        try:
+            await unguarded(self, command)  # until the connection is closed
+        finally:
+            session(self.client).vetted.pop(command.connection.id, None)
 
     proxy_server.ConnectionHandler.open_connection = open_connection  # type: ignore[method-assign]

@@ -145,6 +145,15 @@ class Recorder:
         state = event_state(kind, details, self._clock())
         self._queue(Finished(state["id"], state, Step.DONE))
 
+    async def durable_event(self, kind: str, details: Mapping[str, Any]) -> None:
+        """As `event`, and return once it is durable: for what must not take effect unrecorded.
+
+        Raises RecordingUnavailable when it cannot be made durable.
+        """
+        state = event_state(kind, details, self._clock())
+        await self.intent(state["id"], state)
+        self.finish(state["id"], state, "done")
+
     def close(self) -> None:
         """Write what is queued and a stop event, and let go of the directory. Blocks on the disk.
 
