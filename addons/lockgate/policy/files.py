@@ -57,8 +57,8 @@ def stamps(directory: Path) -> tuple[Stamp, ...]:
 def walk(directory: Path, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Found]:
     """Every file with its name and status, always in the same order; for what cannot be looked at, the error.
 
-    A directory whose own name cannot be printed, or is that of a rules file, stands there for all that is in it. `within`
-    are the directories on the way here: a link may lead back to one.
+    A directory whose own name cannot be printed, or is that of a rules file, stands there for all that is in it.
+    `within` are the directories on the way here: a link may lead back to one.
     """
     try:
         status = directory.stat()
