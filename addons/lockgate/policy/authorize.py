@@ -12,7 +12,8 @@ from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.model import Action, Considered, Decision, HttpFacts, Mask, Outcome, Principal, Show, Verdict
-from lockgate.policy.conditions.evaluate import Once
+from lockgate.policy.conditions.evaluation import Evaluation
+from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.folding import PathText
 from lockgate.policy.rules import Alterations, Policy, Rule
 
@@ -42,10 +43,12 @@ def authorize(
     outcomes = [(rule, each.outcome) for found in (*weighed, near) for rule, each in found]
     everywhere = [policy.alterations[action.target] for action in actions if action.target in policy.alterations]
     binding: list[Rule | Alterations] = [rule for rule, outcome in outcomes if outcome in BINDING] + everywhere
+    if bound.evaluation.exhausted:  # which rules still had an answer depends on their order
+        verdict, decisive = Verdict.DENY, None
     return Decision(
         verdict,
         rule=decisive[0].name if decisive else None,
-        reason=reason(decisive) if decisive else None,
+        reason=EXHAUSTED if bound.evaluation.exhausted else reason(decisive) if decisive else None,
         considered=joined(([each for _, each in found] for found in weighed), order),
         masks=joined((each.masks for each in binding), mask_order),
         shows=joined((each.shows for each in binding), show_order),
@@ -53,6 +56,7 @@ def authorize(
     )
 
 
+EXHAUSTED = "To decide this request takes too long."
 # Of these outcomes a rule's masks count: it does not certainly not match.
 BINDING = (Outcome.MATCHED, Outcome.UNEVALUABLE)
 
@@ -71,9 +75,9 @@ def evaluated(rule: Rule, captures: Mapping[str, str], bound: Environment) -> tu
         return Outcome.EXPIRED, f"it expired at {rule.expires.isoformat()}"
     try:
         facts = bound.facts(captures)
-        if rule.when is not None and not rule.when.holds(facts):
+        if rule.when is not None and not rule.when.holds(facts, bound.evaluation):
             return Outcome.CONDITION_FALSE, "when is false"
-        if rule.unless is not None and rule.unless.holds(facts):
+        if rule.unless is not None and rule.unless.holds(facts, bound.evaluation):
             return Outcome.CONDITION_FALSE, "unless is true"
     except Unevaluable as error:
         return Outcome.UNEVALUABLE, str(error)
@@ -81,10 +85,14 @@ def evaluated(rule: Rule, captures: Mapping[str, str], bound: Environment) -> tu
 
 
 class Environment:
-    """The facts by the names that conditions use, made when the first condition asks for them."""
+    """The facts by the names that conditions use, made when the first condition asks for them.
+
+    All conditions of a decision share one `evaluation`, and its limit of steps.
+    """
 
     def __init__(self, principal: Principal, facts: HttpFacts, now: datetime) -> None:
         self.now = now
+        self.evaluation = Evaluation()
         self._principal = principal
         self._request = facts
         self._common: dict[str, Any] | None = None

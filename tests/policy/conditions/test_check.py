@@ -130,6 +130,40 @@ def test_what_is_taken(text: str) -> None:
             id="pattern-from-outside",
         ),
         pytest.param(
+            "body.a.matches('a{1001}')",
+            "a count {n,m} of the pattern is above 1000, alone or multiplied, or n is above m",
+            id="large-count",
+        ),
+        pytest.param(
+            "size(request.query_all) < 9 && request.query_all.exists(k, k == 'a')",
+            "request.query_all has names that targets read in several spellings:"
+            ' ask for each one, as "name" in request.query_all',
+            id="names-of-parameters",
+        ),
+        pytest.param(
+            "size(request.headers) < 9 && request.headers.all(k, k == 'a')",
+            "request.headers has names that targets read in several spellings:"
+            ' ask for each one, as "name" in request.headers',
+            id="names-of-headers",
+        ),
+        pytest.param(
+            "request.query == {'a': '1'}",
+            "request.query has names that targets read in several spellings:"
+            ' ask for each one, as "name" in request.query',
+            id="all-parameters",
+        ),
+        pytest.param(
+            "request.query in [body]",
+            "request.query has names that targets read in several spellings:"
+            ' ask for each one, as "name" in request.query',
+            id="all-parameters-in",
+        ),
+        pytest.param(
+            "body.id == 9007199254740993",
+            "9007199254740993 has more digits than a double holds, so readers disagree about it: compare text",
+            id="past-doubles",
+        ),
+        pytest.param(
             r"body.a.matches('(a)\\1')",
             "not a regular expression of RE2 syntax, which has no lookaround and no backreferences",
             id="backreference",

@@ -6,6 +6,7 @@ import pytest
 
 from lockgate.policy.conditions import compile_conditions
 from lockgate.policy.conditions.declarations import parse_types, require_read
+from lockgate.policy.conditions.fields import fields_read
 from lockgate.policy.conditions.kinds import BOOL, NUMBER, STRING, list_of
 from lockgate.policy.conditions.syntax import ConditionInvalid, parse
 
@@ -101,7 +102,7 @@ def test_one_field_in_two_spellings() -> None:
 )
 def test_what_no_condition_reads(text: str, message: str) -> None:
     with pytest.raises(ConditionInvalid) as caught:
-        require_read({"body.amount": "number"}, [parse(text)])
+        require_read({"body.amount": "number"}, fields_read([parse(text)]))
     assert (caught.value.path, caught.value.message) == (("types", "body.amount"), message)
 
 

@@ -19,6 +19,7 @@ from lockgate.model import HttpFacts, Principal, Unreadable
 from lockgate.policy.authorize import environment
 from lockgate.policy.conditions import compile_condition
 from lockgate.policy.conditions.evaluate import MAX_STEPS, compiled
+from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.syntax import ConditionInvalid, parse
 
 NOW = datetime(2030, 6, 15, 14, 30, tzinfo=UTC)
@@ -40,6 +41,11 @@ BODY = {
     "mixed": [1, "a"],
     "items": [{"id": 1, "ok": True}, {"id": 2}],
     "nested": {"a": {"b": 1}},
+    "twice": "tag",
+    "limit": "LIMIT",
+    "id": 2**53 + 1,
+    "half": "\ud800",
+    "very_long": "a" * 65_537,
 }
 FACTS = HttpFacts(
     method="POST",
@@ -192,11 +198,41 @@ def test_certain(text: str, expected: bool) -> None:
             "cannot be compared: one is of type int, the other of type string",
             id="member-mismatch",
         ),
-        pytest.param("request.query.tag == 'a'", "the query parameter tag is given 2 times", id="query-twice"),
+        pytest.param("request.query.tag == 'a'", "request.query.tag is given 2 times", id="query-twice"),
         pytest.param(
-            "request.headers['x-twice'] == '1'", "the header x-twice is given 2 times", id="header-twice-though-equal"
+            "request.headers['x-twice'] == '1'",
+            'request.headers["x-twice"] is given 2 times',
+            id="header-twice-though-equal",
         ),
         pytest.param("request.query.other == 'a'", "request.query.other is missing", id="no-query"),
+        pytest.param("request.query[body.twice] == 'a'", "request.query[body.twice] is given 2 times", id="no-value"),
+        pytest.param(
+            "request.query[body.limit] == '5'",
+            "request.query[body.limit] is given in another spelling",
+            id="no-spelling",
+        ),
+        pytest.param(
+            "body.limit in request.query_all", "request.query_all[body.limit] is given in another spelling", id="in"
+        ),
+        pytest.param("body.nested[body.limit] == 1", "body.nested[body.limit] is missing", id="no-name"),
+        pytest.param(
+            "size([request.query_all][0]) < 9 && [request.query_all][0].exists(k, k == 'limit')",
+            "this part[0] has names of several spellings: ask for one",
+            id="names-of-parameters",
+        ),
+        pytest.param(
+            "[request.query] == [{'limit': '5'}]", "parameters and headers are compared one by one", id="all-parameters"
+        ),
+        pytest.param("[request.headers][0] == {}", "parameters and headers are compared one by one", id="all-headers"),
+        pytest.param("body.id == 9007199254740992", "more digits than a double holds", id="past-doubles"),
+        pytest.param("9007199254740992 in [body.id]", "more digits than a double holds", id="past-doubles-in"),
+        pytest.param("body.id > 1", "more digits than a double holds", id="past-doubles-greater"),
+        pytest.param("body.id - 9007199254740992 == 0", "more digits than a double holds", id="past-doubles-minus"),
+        pytest.param("-body.id < 0", "more digits than a double holds", id="past-doubles-negative"),
+        pytest.param("string(body.id) == '1'", "more digits than a double holds", id="past-doubles-as-text"),
+        pytest.param("body.price.matches('9')", "body.price is of type double, not string", id="matches-a-number"),
+        pytest.param("body.half.matches('9')", "a text that is no Unicode", id="matches-half-a-character"),
+        pytest.param("body.very_long.matches('a')", "looks through 65536 characters at most", id="matches-too-long"),
         pytest.param("body.x == 1 || true", "body.x is missing", id="hidden-by-or"),
         pytest.param("body.x == 1 && false", "body.x is missing", id="hidden-by-and"),
         pytest.param("body.flag && body.x == 1", "body.x is missing", id="on-the-right"),
@@ -226,7 +262,7 @@ def test_certain(text: str, expected: bool) -> None:
         pytest.param("body.amount / 0 > 1", "0 is 0, and divides", id="division-by-zero"),
         pytest.param("body.amount % (body.amount - 500) > 1", "this part is 0, and divides", id="remainder-by-zero"),
         pytest.param("body.price / 0.0 > 1", "a number is out of range", id="decimal-division-by-zero"),
-        pytest.param("body.amount * 9223372036854775807 > 1", "a whole number does not fit 64 bits", id="overflow"),
+        pytest.param("body.amount * 9223372036854774784 > 1", "a whole number does not fit 64 bits", id="overflow"),
         pytest.param(
             "principal.claims.odd == principal.claims.odd", "more digits than a double holds", id="not-a-number-value"
         ),
@@ -310,6 +346,32 @@ def test_letter_case_does_not_matter_where_it_is_certain(text: str, body: dict[s
     assert holds(text, body)
 
 
+@pytest.mark.parametrize(
+    ("text", "body", "expected"),
+    [
+        pytest.param("size(body) < 9 && body.exists(k, k == 'admin')", {"Admin": 1}, None, id="compared"),
+        pytest.param("size(body) < 9 && body.exists(k, k in ['admin'])", {"Admin": 1}, None, id="in-a-list"),
+        pytest.param("size(body) < 9 && body.exists(k, k in lists.known)", {"Admin": 1}, None, id="in-a-named-list"),
+        pytest.param("size(body) < 9 && body.exists(k, k.matches('^adm'))", {"Admin": 1}, None, id="matched"),
+        pytest.param("size(body) < 9 && body.exists(k, k >= 'a' && k < 'b')", {"Admin": 1}, None, id="ordered"),
+        pytest.param("size(body) < 9 && body.map(k, k) == ['admin']", {"Admin": 1}, None, id="made-a-list"),
+        pytest.param("size(body.m) < 9 && body.m.exists(k, k == 'admin')", {"m": {"ADMIN": 1}}, None, id="below"),
+        pytest.param("size(body) < 9 && body.all(k, k in lists.known)", {"admin": 1, "note": 2}, True, id="known"),
+        pytest.param("size(body) < 9 && body.all(k, k in lists.known)", {"admin": 1, "other": 2}, False, id="unknown"),
+        pytest.param(
+            "size(body.l) < 9 && body.l.exists(k, k == 'admin')", {"l": ["Admin"]}, False, id="values-are-exact"
+        ),
+    ],
+)
+def test_names_of_the_body_gone_through(text: str, body: dict[str, Any], expected: bool | None) -> None:
+    condition = compile_condition(text, [], {"known": ("admin", "note")})
+    if expected is None:
+        with pytest.raises(Unevaluable, match="a name in the body is given in another spelling"):
+            condition.holds({"body": body})
+    else:
+        assert condition.holds({"body": body}) is expected
+
+
 def test_names_of_claims_are_read_here_only() -> None:
     facts = environment(replace(PRINCIPAL, claims={"level": 3, "Level": 4}), FACTS, NOW)
     assert compile_condition("principal.claims.level == 3 && !has(principal.claims.LEVEL)", []).holds(facts)
@@ -344,7 +406,7 @@ def test_names_of_claims_are_read_here_only() -> None:
 )
 def test_a_parameter_in_another_spelling(text: str, more: dict[str, tuple[str, ...]], name: str) -> None:
     facts = environment(PRINCIPAL, replace(FACTS, query={**more, name: ("all",)}), NOW)
-    with pytest.raises(Unevaluable, match="the query parameter scope is given in another spelling"):
+    with pytest.raises(Unevaluable, match=r'request.query(_all)?(.scope|\["scope"\]) is given in another spelling'):
         compile_condition(text, []).holds(facts)
 
 
@@ -355,6 +417,7 @@ def test_a_parameter_in_another_spelling(text: str, more: dict[str, tuple[str, .
         pytest.param("request.query.user_id == '1'", ["user_id", "user id"], id="blank-within"),
         pytest.param("request.query['ids[0]'] == '1'", ["ids[0]", "ids[1]"], id="one-of-a-list"),
         pytest.param("request.query['a[b]'] == '1'", ["a[b]", "A[B]"], id="member"),
+        pytest.param("!has(request.query.dry_run)", ["dry[run"], id="bracket-that-nothing-closes"),
     ],
 )
 def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) -> None:
@@ -369,9 +432,7 @@ def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) 
         pytest.param("request.query.scope == '1'", ["scope", "scopes", "my_scope", "Other", "other"], id="others"),
         pytest.param("request.query['filter[a]'] == '1'", ["filter[a]", "filter[b]"], id="members-of-one-object"),
         pytest.param("request.query_all['ids[]'] == ['1']", ["ids[]"], id="list"),
-        pytest.param(
-            "size(request.query) < 9 && request.query.exists(name, name == 'Scope')", ["scope", "Scope"], id="names"
-        ),
+        pytest.param("size(request.query) == 2", ["scope", "Scope"], id="how-many"),
     ],
 )
 def test_parameters_of_one_spelling(text: str, names: list[str]) -> None:
@@ -398,7 +459,7 @@ LISTS = {
         pytest.param("body.a in lists.numbers", 1.0, True, id="by-value"),
         pytest.param("body.a in lists.numbers", parse_json(b"2.5000"), True, id="by-value-as-written"),
         pytest.param("body.a in lists.numbers", -3.0, True, id="negative"),
-        pytest.param("body.a in lists.numbers", 10**30, False, id="large"),
+        pytest.param("body.a in lists.numbers", 2**90, False, id="large"),
         pytest.param("body.a in lists.none", "DE", False, id="empty"),
         pytest.param("lists.countries.exists(c, body.a.startsWith(c))", "DE-BY", True, id="gone-through"),
         pytest.param("body.a in lists.countries + ['XX']", "XX", True, id="joined"),
@@ -448,7 +509,7 @@ def test_facts_called_lists_are_not_read() -> None:
         pytest.param(b'{"n": 1.10}', "body.n == 1.1", True, id="as-written"),
         pytest.param(b'{"n": 5e2}', "body.n == 500", True, id="exponent"),
         pytest.param(b'{"n": -0}', "body.n == 0", True, id="negative-zero"),
-        pytest.param(b'{"n": 9007199254740993}', "body.n > 9007199254740992", True, id="past-doubles"),
+        pytest.param(b'{"n": 9007199254740994}', "body.n > 9007199254740992", True, id="held-by-a-double"),
         pytest.param(b'{"n": 500.00000000000000001}', "body.n <= 500", None, id="more-digits-than-a-double"),
         pytest.param(b'{"n": [500.00000000000000001]}', "500 in body.n", None, id="more-digits-in-a-list"),
         pytest.param(b'{"n": 500.00000000000000001}', "int(body.n) == 500", None, id="more-digits-converted"),
@@ -470,6 +531,7 @@ def long() -> dict[str, Any]:
         "long": [1] * MAX_STEPS,
         "some": [0] * 999 + [1],
         "text": "a" * 100_000,
+        "page": "a" * 65_000,
         "wide": dict.fromkeys(map(str, range(10_000)), 1),
         "wider": dict.fromkeys(map(str, range(16 * MAX_STEPS))),
     }
@@ -483,7 +545,8 @@ def long() -> dict[str, Any]:
         pytest.param("body.long == body.long", id="equality"),
         pytest.param("body.some.exists(x, x in body.some)", id="list-within-list"),
         pytest.param("body.some.exists(x, body.text.contains('b'))", id="text-within-list"),
-        pytest.param("body.some.exists(x, body.text.matches('b'))", id="pattern-within-list"),
+        pytest.param("body.some.exists(x, body.page.matches('b'))", id="pattern-within-list"),
+        pytest.param(r"body.page.matches('^\\w{1,255}$')", id="large-pattern"),
         pytest.param("body.some.filter(x, body.text + body.text == body.text) == []", id="growing-text"),
         pytest.param("body.some.exists(x, body.wide == body.wider)", id="wide-object-within-list"),
         pytest.param("body.wider.a == 1", id="members-of-a-very-wide-object"),
@@ -547,7 +610,7 @@ ORACLE_FACTS = {"x": 1, "y": 2.5, "l": [1, 2, 3], "m": {"a": "a", "b": True}}
 @given(TEXTS)
 def test_cel_agrees_where_both_answer(text: str) -> None:
     try:
-        ours = compiled(parse(text), {}, {})(ORACLE_FACTS)
+        ours = compiled(parse(text), {}, {})(ORACLE_FACTS, Evaluation())
     except Unevaluable:
         return
     assert cel.evaluate(text, ORACLE_FACTS) is ours
@@ -562,4 +625,4 @@ def test_what_is_checked_beside_changes_no_answer(text: str) -> None:
         checked = compile_condition(of_body, []).holds(facts)
     except (ConditionInvalid, Unevaluable):
         return
-    assert compiled(parse(of_body), {}, {})(facts) is checked
+    assert compiled(parse(of_body), {}, {})(facts, Evaluation()) is checked

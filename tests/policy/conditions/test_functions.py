@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -10,7 +9,8 @@ import cel
 import pytest
 
 from lockgate.errors import Unevaluable
-from lockgate.policy.conditions.functions import METHODS, double, duration, integer, matches, string, timestamp
+from lockgate.policy.conditions.functions import FUNCTIONS, METHODS, double, duration, integer, string, timestamp
+from lockgate.policy.conditions.regexes import compile_regex
 
 
 @pytest.mark.parametrize(
@@ -77,30 +77,30 @@ def test_duration(given: str, expected: timedelta) -> None:
     assert duration(given) == duration(expected) == expected
 
 
-@pytest.mark.parametrize("given", ["", "1", "1d", "h", "1h 30m", "999999999999h"])
+@pytest.mark.parametrize("given", ["", "1", "1d", "h", "1h 30m", "999999999999h", "1h" * 51])
 def test_duration_refuses(given: str) -> None:
     with pytest.raises(Unevaluable):
         duration(given)
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern", "expected"),
-    [("abc", "b", True), ("abc", "^b", False), ("aé", "^..$", True), ("a\nb", "a.b", False)],
+    ("function", "argument", "least"),
+    [
+        pytest.param("duration", "1h30m", 20, id="duration"),
+        pytest.param("timestamp", "2030-01-31T12:00:00Z", 5, id="timestamp"),
+        pytest.param("size", "a" * 6400, 100, id="long-text"),
+        pytest.param("size", [1] * 6400, 0, id="list"),
+    ],
 )
-def test_matches(text: str, pattern: str, expected: bool) -> None:
-    assert matches(text, pattern) is expected
+def test_cost(function: str, argument: object, least: int) -> None:
+    assert FUNCTIONS[function].cost(argument) == least
 
 
-@pytest.mark.parametrize("pattern", ["(?=a)", "(", r"(a)\1", "(a{1000}){1000}"])
-def test_matches_refuses(pattern: str) -> None:
-    with pytest.raises(Unevaluable):
-        matches("a", pattern)
-
-
-def test_matches_takes_linear_time() -> None:
-    started = time.perf_counter()
-    assert not matches("a" * 20_000 + "!", "^(a+)+$")
-    assert time.perf_counter() - started < 1
+def test_matches_costs_what_its_pattern_costs() -> None:
+    small, large = compile_regex("a"), compile_regex("(a|b){100}c")
+    cost = METHODS["matches"].cost
+    assert 0 < cost("a" * 1000, small) < cost("a" * 1000, large) < cost("a" * 2000, large)
+    assert METHODS["matches"].run("abc", small) is True
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("get")])

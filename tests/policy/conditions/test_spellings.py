@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lockgate.errors import Unevaluable
-from lockgate.policy.conditions.spellings import Once, by_letters, folded, spellings
+from lockgate.policy.conditions.spellings import Once, by_letters, cost_of_folding, folded, spellings
 
 
 def test_once() -> None:
     found = Once("header", {"a": ("1",), "b": ("1", "2")})
+    assert (found.times("a"), found.times("b"), found.times("c")) == (1, 2, 0)
     assert (found["a"], "b" in found, "c" in found, list(found), len(found)) == ("1", True, False, ["a", "b"], 2)
-    with pytest.raises(Unevaluable, match="the header b is given 2 times"):
+    with pytest.raises(Unevaluable, match="a header is given 2 times"):
         found["b"]
     with pytest.raises(KeyError):
         found["c"]
@@ -20,14 +21,24 @@ def test_once() -> None:
 @pytest.mark.parametrize("name", ["Tag", "tag[]", " tag", "tag[x]"])
 def test_another_spelling_is_no_answer(name: str) -> None:
     found = Once("query parameter", {name: ("1",)})
-    with pytest.raises(Unevaluable, match="the query parameter tag is given in another spelling"):
+    with pytest.raises(Unevaluable, match="a query parameter is given in another spelling"):
         found["tag"]
-    with pytest.raises(Unevaluable, match="the query parameter tag is given in another spelling"):
+    with pytest.raises(Unevaluable, match="a query parameter is given in another spelling"):
         assert "tag" in found
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("A.b c", "a_b_c"), (" a ", "a"), ("a[]", "a"), ("a[12]", "a"), ("a[x]", "a[x]")]
+    ("name", "expected"),
+    [
+        ("A.b c", "a_b_c"),
+        (" a ", "a"),
+        ("a[]", "a"),
+        ("a[12]", "a"),
+        ("a[x]", "a[x]"),
+        ("a[x", "a_x"),
+        ("a[b[c", "a_b_c"),
+        ("a[b]c[d", "a[b]c[d"),
+    ],
 )
 def test_folded(name: str, expected: str) -> None:
     assert folded(name) == expected
@@ -48,3 +59,15 @@ def test_a_member_is_also_of_its_object() -> None:
 )
 def test_by_letters(names: list[str], expected: dict[str, str | None]) -> None:
     assert by_letters(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param(["name"] * 160, 10, id="ascii"),
+        pytest.param(["\u00e9"] * 16, 17, id="beyond-ascii"),
+        pytest.param(["\u00e9" * 4000], 501, id="long"),
+    ],
+)
+def test_cost_of_folding(names: list[str], expected: int) -> None:
+    assert cost_of_folding(names) == expected

@@ -208,7 +208,10 @@ def starts_with(path: str, read: Term, prefix: str) -> Condition:
     def holds(facts: Facts) -> bool:
         value = text(read(facts))
         found = value.startswith(prefix)
-        if not found and isinstance(value, PathText) and folded(value).startswith(folded(prefix)):
+        spelled = (
+            f"{folded(value).removesuffix('/')}/"  # of the two spellings this one starts with all that either does
+        )
+        if not found and isinstance(value, PathText) and spelled.startswith(folded(prefix)):
             raise Undefined
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,12 +12,13 @@ from typing import Any
 from lockgate.policy.conditions.bounds import require_bounds
 from lockgate.policy.conditions.check import check
 from lockgate.policy.conditions.declarations import parse_types, require_read
-from lockgate.policy.conditions.evaluate import compiled
-from lockgate.policy.conditions.fields import Fields
+from lockgate.policy.conditions.evaluate import Program, compiled
+from lockgate.policy.conditions.evaluation import Evaluation
+from lockgate.policy.conditions.fields import Fields, fields_read
 from lockgate.policy.conditions.kinds import http_facts
 from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, parse, reads, walk
 
-__all__ = ["Condition", "ConditionInvalid", "compile_condition", "compile_conditions", "parse_types"]
+__all__ = ["Condition", "ConditionInvalid", "Evaluation", "compile_condition", "compile_conditions", "parse_types"]
 
 BOUND = frozenset({"principal", "request", "path", "body", "now"})
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -29,15 +30,18 @@ class Condition:
 
     text: str
     reads: frozenset[str]
-    program: Callable[[Mapping[str, Any]], bool] = field(repr=False)
+    program: Program = field(repr=False)
 
     @property
     def reads_body(self) -> bool:
         return "body" in self.reads
 
-    def holds(self, facts: Mapping[str, Any]) -> bool:
-        """Whether it holds. Raises Unevaluable where there is no certain answer."""
-        return self.program(facts)
+    def holds(self, facts: Mapping[str, Any], evaluation: Evaluation | None = None) -> bool:
+        """Whether it holds. Raises Unevaluable where there is no certain answer.
+
+        All conditions of one decision share one `evaluation`: its steps, and what it remembers of the facts.
+        """
+        return self.program(facts, evaluation or Evaluation())
 
 
 Lists = Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]]
@@ -82,18 +86,20 @@ def compile_all(
         with placed(part):
             trees[part] = parse(text)
     facts, fields = http_facts(captures, lists), Fields(parse_types(types))
-    known = None
-    while known != fields.kinds:  # what one part says of a field may say more of another, in a part before
-        known = dict(fields.kinds)
+    read = fields_read(trees.values())
+    again = True
+    while again:  # what is said of a field in one place may say more of it, or of another, in a place before
+        before = dict(fields.kinds)
         for part, tree in trees.items():
             with placed(part):
                 check(tree, facts, fields)
+        again = read.total() > len(read) and before != fields.kinds
     for part, tree in trees.items():
         with placed(part):
             if any(isinstance(node, Comprehension) for node in walk(tree)):
                 require_bounds(tree, permits if part == "when" or permits is None else not permits)
-    require_read(types, trees.values())
-    checks = fields.checks(trees.values())
+    require_read(types, read)
+    checks = fields.checks(trees.values(), read)
     return {
         part: Condition(texts[part], reads(tree) & BOUND, compiled(tree, lists, checks)) for part, tree in trees.items()
     }

@@ -1,7 +1,7 @@
 """Loops of bounded length: what the agent can make long is gone through only behind a bound on its size. Pure.
 
 `size(X) <= 100 && X.all(...)`: where the loop is reached, the bound holds. What guards it is any part that has come out
-one way before: the left side of && (true) and of || (false), the test of a conditional.
+one way before: the left side of && (true) and of || (false); the test of a conditional where any outcome will do.
 """
 
 from __future__ import annotations
@@ -30,46 +30,70 @@ MAX_ELEMENTS = 1000
 Guards = frozenset[Hashable]
 NONE: Guards = frozenset()
 
+# The operators whose left side may hold a bound.
+AND, OR = frozenset({"&&"}), frozenset({"||"})
+EITHER, NEITHER = AND | OR, AND & OR
+NEGATION = {AND: OR, OR: AND, EITHER: EITHER, NEITHER: NEITHER}
 
-def require_bounds(node: Node, permits: bool | None = None, guards: Guards = NONE) -> None:
+
+def require_bounds(node: Node, permits: bool | None = None) -> None:
     """Raises ConditionInvalid, saying what to write, for a loop in `node` that no bound stands before.
 
     `permits` says whether more is permitted where `node` is true; None where that is not known. A list that is longer
-    than its bound must never permit more: there, `&&` makes the condition false and `||` makes it true.
+    than its bound must never permit more: there, only `&&` may hold a bound, which makes the condition false, or only
+    `||`, which makes it true.
     """
+    require_below(node, {None: EITHER, True: AND, False: OR}[permits], NONE)
+
+
+def require_below(node: Node, guarding: frozenset[str], guards: Guards) -> None:
+    """`require_bounds` where `guards` are short, and a bound counts that one of the operators `guarding` has."""
+    inner = EITHER if guarding == EITHER else NEITHER  # what a longer list makes of it further up is not known
     match node:
         case Binary(operator="&&" | "||", left=left, right=right):
-            fits = permits is None or permits is (node.operator == "&&")
-            require_bounds(left, permits, guards)
-            require_bounds(right, permits, guards | bounded_where(left, node.operator == "&&") if fits else guards)
+            require_below(left, guarding, guards)
+            fits = node.operator in guarding
+            guards = guards | bounded_where(left, node.operator == "&&") if fits else guards
+            require_below(right, guarding, guards)
         case Conditional(test=test, then=then, otherwise=otherwise):
-            require_bounds(test, None, guards)
-            require_bounds(then, permits, guards | bounded_where(test, True))
-            require_bounds(otherwise, permits, guards | bounded_where(test, False))
+            require_below(test, inner, guards)
+            counts = guarding == EITHER  # elsewhere a longer list has the other branch decide
+            require_below(then, guarding, guards | bounded_where(test, True) if counts else guards)
+            require_below(otherwise, guarding, guards | bounded_where(test, False) if counts else guards)
         case Unary(operator="!", operand=operand):
-            require_bounds(operand, None if permits is None else not permits, guards)
+            require_below(operand, NEGATION[guarding], guards)
         case _:
             if isinstance(node, Comprehension):
-                require_bound(node, permits, guards)
+                require_bound(node, guarding, guards)
             for part in parts(node):
-                require_bounds(part, None, guards)
+                require_below(part, inner, guards)
 
 
-def require_bound(node: Comprehension, permits: bool | None, guards: Guards) -> None:
+def require_bound(node: Comprehension, guarding: frozenset[str], guards: Guards) -> None:
     long = unbounded(node.operand, guards)
     if long is None:
         return
     name, loop = sketch(long), sketch(node)
     who = "a token" if "principal" in reads(long) else "the agent"
-    forms = {True: f"size({name}) <= 100 && {loop}", False: f"size({name}) > 100 || {loop}"}
-    if permits is None:
-        what = f"{forms[True]}; or {forms[False]} where a longer one must count as true, as in a deny"
-    else:
-        what = f"{forms[permits]}, so that a longer one does not get past this"
     raise ConditionInvalid(
         node.offset,
-        f"{node.macro} goes through {name}, which {who} can make long: write {what} ({MAX_ELEMENTS} at most)",
+        f"{node.macro} goes through {name}, which {who} can make long:"
+        f" write {bounded_form(guarding, name, loop)} ({MAX_ELEMENTS} at most)",
     )
+
+
+def bounded_form(guarding: frozenset[str], name: str, loop: str) -> str:
+    """What to write where a bound counts that an operator of `guarding` has."""
+    forms = {"&&": f"size({name}) <= 100 && {loop}", "||": f"size({name}) > 100 || {loop}"}
+    if guarding == EITHER:
+        return f"{forms['&&']}; or {forms['||']} where a longer one must count as true, as in a deny"
+    if guarding == NEITHER:
+        return (
+            f"size({name}) <= 100 && ..., or in a deny or hold size({name}) > 100 || ...,"
+            " before all of the comparison, call or ?: that this stands in, so that a longer one does not get past it"
+        )
+    (operator,) = guarding
+    return f"{forms[operator]}, so that a longer one does not get past this"
 
 
 def unbounded(node: Node, guards: Guards) -> Node | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockgate.errors import Unevaluable
-from lockgate.policy.conditions import functions
 from lockgate.policy.conditions.describe import describe, suggestion
-from lockgate.policy.conditions.fields import Fields, field_of
+from lockgate.policy.conditions.fields import Fields, constant_path, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import (
     ARITHMETIC,
@@ -32,6 +31,7 @@ from lockgate.policy.conditions.kinds import (
     of,
     union,
 )
+from lockgate.policy.conditions.regexes import RegexInvalid, compile_regex
 from lockgate.policy.conditions.syntax import (
     Binary,
     Call,
@@ -48,6 +48,7 @@ from lockgate.policy.conditions.syntax import (
     Node,
     Unary,
 )
+from lockgate.policy.conditions.values import fits_double
 
 __all__ = ["check", "suggestion"]
 
@@ -66,9 +67,6 @@ def check(tree: Node, facts: Facts, fields: Fields) -> None:
     kind = checker.narrowed(tree, checker.kind(tree), BOOL.types, tree)
     if "bool" not in kind.types:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
-
-
-MAX_PATTERN = 500  # characters: a longer one can take milliseconds to prepare
 
 
 class Checker:
@@ -132,6 +130,11 @@ class Checker:
             return BOOL
         if isinstance(value, str):
             return STRING
+        if isinstance(value, int) and not fits_double(value):
+            raise ConditionInvalid(
+                node.offset,
+                f"{value} has more digits than a double holds, so readers disagree about it: compare text",
+            )
         return INT if isinstance(value, int) else DOUBLE
 
     def name(self, node: Name) -> Kind | Facts:
@@ -214,14 +217,10 @@ class Checker:
         if node.function == "matches":
             if not isinstance(written, str):
                 raise ConditionInvalid(last.offset, "the pattern of matches() must be written out here, as text")
-            if len(written) > MAX_PATTERN:
-                raise ConditionInvalid(last.offset, f"a pattern of matches() has at most {MAX_PATTERN} characters")
             try:
-                functions.matches("", written)
-            except Unevaluable:
-                raise ConditionInvalid(
-                    last.offset, "not a regular expression of RE2 syntax, which has no lookaround and no backreferences"
-                ) from None
+                compile_regex(written)
+            except RegexInvalid as error:
+                raise ConditionInvalid(last.offset, str(error)) from None
         elif node.function in ("timestamp", "duration") and isinstance(written, str):
             try:
                 FUNCTIONS[node.function].run(written)
@@ -233,6 +232,7 @@ class Checker:
         if not of_what.types & {"list", "map"}:
             operand = describe(node.operand)
             raise ConditionInvalid(node.offset, f"{node.macro} goes through a list; {operand} is {of_what}")
+        self.require_one_name(node, node.operand)
         if node.variable in self.facts.members or node.variable in self.variables:
             raise ConditionInvalid(node.offset, f"{node.variable} has a meaning already: use another name")
         if self.variables:
@@ -246,6 +246,16 @@ class Checker:
         finally:
             del self.variables[node.variable]
         return list_of(each) if node.macro == "filter" else BOOL
+
+    def require_one_name(self, node: Node, *operands: Node) -> None:
+        """Parameters and headers are asked for by name: targets read other spellings of it too."""
+        for operand in operands:
+            if constant_path(operand) in BY_NAME:
+                name = describe(operand)
+                raise ConditionInvalid(
+                    node.offset,
+                    f'{name} has names that targets read in several spellings: ask for each one, as "name" in {name}',
+                )
 
     def unary(self, node: Unary) -> Kind:
         if node.operator == "!":
@@ -261,9 +271,11 @@ class Checker:
             return BOOL
         left, right = self.kind(node.left), self.kind(node.right)
         if node.operator in ("==", "!="):
+            self.require_one_name(node, node.left, node.right)
             self.equality(node, left, right)
             return BOOL
         if node.operator == "in":
+            self.require_one_name(node, node.left)
             self.membership(node, left, right)
             return BOOL
         if node.operator in ("<", "<=", ">", ">="):
@@ -359,6 +371,7 @@ def instant_hint(operand: Node, one: Kind, other: Kind, function: str) -> str:
     return ""
 
 
+BY_NAME = frozenset({("request", "query"), ("request", "query_all"), ("request", "headers")})
 # What indexes what.
 KEYS: Mapping[str, str] = {"int": "list", "string": "map"}
 NO_MEMBER: Mapping[str, str] = {"path": "the resource captures no", "lists": "gateway.yaml has no list"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from lockgate.policy.conditions.describe import suggestion
-from lockgate.policy.conditions.fields import Path, field_of, fields_read, written
+from lockgate.policy.conditions.fields import Path, field_of, written
 from lockgate.policy.conditions.kinds import BOOL, INT, NUMBER, STRING, Kind, list_of, map_of
-from lockgate.policy.conditions.syntax import ConditionInvalid, Node, parse
+from lockgate.policy.conditions.syntax import ConditionInvalid, parse
 
 TYPES: Mapping[str, Kind] = {
     "string": STRING,
@@ -60,9 +60,8 @@ def parse_type(key: str, name: str) -> Kind:
     return kind
 
 
-def require_read(types: Mapping[str, str], trees: Iterable[Node]) -> None:
-    """Raises ConditionInvalid, with the key in its `path`, where no condition reads the value of a declared field."""
-    read = fields_read(trees)
+def require_read(types: Mapping[str, str], read: Collection[Path]) -> None:
+    """Raises ConditionInvalid, with the key in its `path`, for a declared field that is not among those `read`."""
     for key in types:
         if parse_field(key) not in read:
             hint = suggestion(key, map(written, read)) if read else "leave it out"

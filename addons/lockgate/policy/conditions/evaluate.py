@@ -24,6 +24,7 @@ from lockgate.policy.conditions.fields import Check, Path, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import NUMBERS, element_of
 from lockgate.policy.conditions.operators import ORDER, arithmetic, both_null, in_range, ordered, same
+from lockgate.policy.conditions.regexes import Regex, compile_regex
 from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.conditions.syntax import (
     Binary,
@@ -48,19 +49,21 @@ __all__ = ["MAX_STEPS", "Once", "compiled"]
 
 
 Part = Callable[[Evaluation], Any]
+Program = Callable[[Mapping[str, Any], Evaluation], bool]
 NamedLists = Mapping[str, tuple[str | int | Decimal, ...]]
 
 
-def compiled(tree: Node, lists: NamedLists, checks: Mapping[Path, Check]) -> Callable[[Mapping[str, Any]], bool]:
+def compiled(tree: Node, lists: NamedLists, checks: Mapping[Path, Check]) -> Program:
     """A checked condition as a function of the facts, which raises Unevaluable where there is no certain answer.
 
     `lists` are what it reads as `lists.NAME`; `checks` are what open fields must be of wherever it reads them.
     """
     whole = Compiler(lists, checks).part(tree)
 
-    def holds(facts: Mapping[str, Any]) -> bool:
+    def holds(facts: Mapping[str, Any], at: Evaluation) -> bool:
+        at.facts = facts
         try:
-            value = whole(Evaluation(facts))
+            value = whole(at)
         except (RecursionError, DecimalException, OverflowError) as error:
             raise Unevaluable("it is nested too deep, or a number is out of range") from error
         if not isinstance(value, bool):
@@ -130,10 +133,12 @@ class Compiler:
                 return None
 
     def lookup(self, node: Member | Index) -> Callable[[Evaluation, Mapping[str, Any], str], Any]:
-        require_one_spelling = self.spelling_of(node.operand)
+        require_one_spelling = self.spelling_of(node.operand, member_name(node))
 
         def run(at: Evaluation, found: Mapping[str, Any], name: str) -> Any:
             require_one_spelling(at, found, name)
+            if isinstance(found, Once) and (times := found.times(name)) > 1:
+                raise Unevaluable(f"{describe(node)} is given {times} times")
             try:
                 return found[name]
             except KeyError:
@@ -143,7 +148,7 @@ class Compiler:
 
     def has(self, node: Has) -> Part:
         name, operand = node.field, self.of_type(node.operand, "map")
-        require_one_spelling = self.spelling_of(node.operand)
+        require_one_spelling = self.spelling_of(node.operand, member_name(node))
 
         def run(at: Evaluation) -> bool:
             at.spend(1)
@@ -153,18 +158,20 @@ class Compiler:
 
         return run
 
-    def spelling_of(self, node: Node) -> Callable[[Evaluation, Mapping[str, Any], str], None]:
-        """What raises Unevaluable where a target may read another member of what `node` gives than the one named."""
+    def spelling_of(self, node: Node, member: str) -> Callable[[Evaluation, Mapping[str, Any], str], None]:
+        """What raises Unevaluable where a target may read another member of what `node` gives than the one named.
+
+        `member` is the member as messages show it: as the condition has it, for the name may be of the request.
+        """
         of_body, of_request = self.stems_from(node, "body"), self.stems_from(node, "request")
 
         def require(at: Evaluation, found: Mapping[str, Any], name: str) -> None:
             # Go's encoding/json, for one, takes a member in any letter case, and the last one of several.
             if of_body and not at.has_one_spelling(found, name):
                 raise Unevaluable(f"{describe(node)} has a member whose name differs in letter case only")
-            if of_request:
-                query = at.facts["request"].get("query")
-                if isinstance(query, Once) and found is query.values_by_name:  # request.query_all
-                    query.require_one_spelling(name)
+            parameters = at.parameters(found) if of_request else None
+            if parameters is not None and not parameters.has_one_spelling(name):
+                raise Unevaluable(f"{member} is given in another spelling")
 
         return require
 
@@ -191,12 +198,13 @@ class Compiler:
     def call(self, node: Call) -> Part:
         function = (METHODS if node.method else FUNCTIONS)[node.function]
         arguments = [self.of_type(part, *types) for part, types in zip(node.arguments, function.takes, strict=True)]
-        cost = 20 if node.function == "matches" else 0
+        if node.function == "matches":
+            arguments[1] = constant(written_regex(node))
 
         def run(at: Evaluation) -> Any:
             at.spend(1)
             values = [argument(at) for argument in arguments]
-            at.spend(cost + sum([len(value) // 64 for value in values if isinstance(value, str)]))
+            at.spend(function.cost(*values))
             return function.run(*values)
 
         return run
@@ -207,6 +215,7 @@ class Compiler:
         body = self.part(node.body)
         self.loop = None
         finish, gives_truth = COMPREHENSIONS[node.macro], node.macro != "map"
+        elements = self.elements(node.operand)
 
         def each(at: Evaluation, element: Any) -> Any:
             at.element = element
@@ -217,7 +226,20 @@ class Compiler:
 
         def run(at: Evaluation) -> Any:
             at.spend(1)
-            return finish(list(operand(at)), lambda element: each(at, element))
+            return finish(elements(at, operand(at)), lambda element: each(at, element))
+
+        return run
+
+    def elements(self, node: Node) -> Callable[[Evaluation, Any], list[Any]]:
+        """What a comprehension goes through: the elements of a list, the names of a map."""
+        of_body = self.stems_from(node, "body")
+
+        def run(at: Evaluation, found: Any) -> list[Any]:
+            if not isinstance(found, Mapping):
+                return list(found)
+            if at.parameters(found) is not None:
+                raise Unevaluable(f"{describe(node)} has names of several spellings: ask for one")
+            return [PathText(name) for name in found] if of_body else list(found)
 
         return run
 
@@ -286,7 +308,7 @@ class Compiler:
         return run
 
     def within(self, node: Binary) -> Part:
-        require_one_spelling = self.spelling_of(node.right)
+        require_one_spelling = self.spelling_of(node.right, f"{describe(node.right)}[{describe(node.left)}]")
 
         def answer(at: Evaluation, left: Any, right: Any) -> bool:
             found = type_of(right, node.right)
@@ -294,6 +316,7 @@ class Compiler:
                 if not isinstance(left, str):
                     raise mismatch(node, type_of(left, node.left), "string")
                 require_one_spelling(at, right, left)
+                at.spend(4 * len(right) if isinstance(left, PathText) else 0)
                 return left in right or any(told_apart(left, name, eq) for name in right if isinstance(left, PathText))
             if found != "list":
                 raise wrong_type(node.right, found, "list", "map")
@@ -368,7 +391,20 @@ def typed(value: Any, node: Node, types: tuple[str, ...]) -> Any:
     found = type_of(value, node)
     if found not in types:
         raise wrong_type(node, found, *types)
-    return exact(value) if found == "double" else value
+    return exact(value) if found in NUMBERS else value
+
+
+def member_name(node: Member | Has | Index) -> str:
+    return describe(node) if isinstance(node, Index) else f"{describe(node.operand)}.{node.field}"
+
+
+def written_regex(node: Call) -> Regex:
+    """The pattern of a call of `matches`, which is known to be written out and valid."""
+    match node.arguments[1]:
+        case Literal(value=str(pattern)):
+            return compile_regex(pattern)
+        case _:
+            raise Unevaluable("the pattern of matches() is not written out")
 
 
 @lru_cache(maxsize=128)

@@ -108,19 +108,17 @@ class Fields:
             f" mend the wrong one; types: {{{name}: ...}} says which it is"
         )
 
-    def checks(self, trees: Iterable[Node]) -> dict[Path, Check]:
-        """What reading must make sure of, by field.
+    def checks(self, trees: Iterable[Node], read: Mapping[Path, int]) -> dict[Path, Check]:
+        """What reading must make sure of, by field; `read` is how often each is.
 
         A field that is read in one place only, and not declared, is of the type that it is used as there or that use
         is unevaluable: it needs no check beside.
         """
-        trees = list(trees)
-        nullable = compared_with_null(trees)
-        return {
-            path: Check(self.kind(path), path in nullable)
-            for path, times in fields_read(trees).items()
-            if path in self.declared or (times > 1 and self.kind(path) != JSON)
-        }
+        found = [
+            path for path, times in read.items() if path in self.declared or (times > 1 and self.kind(path) != JSON)
+        ]
+        nullable = compared_with_null(trees) if found else set()
+        return {path: Check(self.kind(path), path in nullable) for path in found}
 
 
 def precisely(kind: Kind) -> str:

@@ -13,22 +13,18 @@ from decimal import Decimal
 from operator import contains
 from typing import Any
 
-import cel
-
 from lockgate.errors import Unevaluable
+from lockgate.policy.conditions.regexes import Regex
 from lockgate.policy.conditions.syntax import INT64
-from lockgate.policy.conditions.values import other_spelling, told_apart
-from lockgate.policy.folding import PathText, spellings
+from lockgate.policy.conditions.values import cost_of_texts, told_apart
 
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 DECIMAL = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 DURATION = re.compile(r"-?(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|m|s|us))+", re.ASCII)
+MAX_DURATION = 100  # characters
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us)", re.ASCII)
 UNITS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}  # microseconds
-
-# `cel` runs its regular expressions on Rust's regex crate: no backtracking, time linear in the text.
-MATCHES = cel.compile("text.matches(pattern)")
 
 
 def integer(value: Any) -> int:
@@ -67,7 +63,7 @@ def duration(value: Any) -> timedelta:
     """A span of time, from text as `1h30m` or `-1.5s`."""
     if isinstance(value, timedelta):
         return value
-    if not DURATION.fullmatch(value):
+    if len(value) > MAX_DURATION or not DURATION.fullmatch(value):
         raise Unevaluable('duration() was given a text that is no duration such as "1h30m"')
     total = sum(Decimal(number) * UNITS[unit] for number, unit in DURATION_PART.findall(value))
     try:
@@ -76,37 +72,26 @@ def duration(value: Any) -> timedelta:
         raise Unevaluable("duration() was given a duration out of range") from None
 
 
-def matches(text: str, pattern: str) -> bool:
-    """Whether `pattern` (RE2 syntax) is found anywhere in `text`; anchor it with ^ and $ for the whole."""
-    try:
-        found = MATCHES.execute({"text": text, "pattern": pattern})
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise Unevaluable("matches() was given a pattern that is no regular expression") from error
-    if not isinstance(found, bool):
-        raise Unevaluable("matches() gave no answer")
-    return found
-
-
-def matches_path(text: str, pattern: str) -> bool:
-    """As `matches`; of the path, where it would match in another spelling, there is no certain answer."""
-    if matches(text, pattern):
-        return True
-    if isinstance(text, PathText) and any(matches(each, f"(?i:{pattern})") for each in spellings(text)):
-        raise other_spelling()
-    return False
+def matches(text: str, regex: Regex) -> bool:
+    """Whether `regex` is found anywhere in `text`; anchor it with ^ and $ for the whole."""
+    return regex.found_in(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or method. `takes` has the kinds of each argument, a method's operand first."""
+    """A function or method. `takes` has the kinds of each argument, a method's operand first.
+
+    `cost` says in steps what `run` takes with the same arguments.
+    """
 
     takes: tuple[tuple[str, ...], ...]
     gives: str
     run: Callable[..., Any]
+    cost: Callable[..., int]
 
 
-def of(*takes: str, gives: str, run: Callable[..., Any]) -> Function:
-    return Function(tuple(tuple(kinds.split("|")) for kinds in takes), gives, run)
+def of(*takes: str, gives: str, run: Callable[..., Any], cost: Callable[..., int] = cost_of_texts) -> Function:
+    return Function(tuple(tuple(kinds.split("|")) for kinds in takes), gives, run, cost)
 
 
 SIZE = of("string|list|map", gives="int", run=len)
@@ -116,8 +101,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "int": of("int|double|string", gives="int", run=integer),
     "double": of("int|double|string", gives="double", run=double),
     "string": of("string|int", gives="string", run=string),
-    "timestamp": of("string|timestamp", gives="timestamp", run=timestamp),
-    "duration": of("string|duration", gives="duration", run=duration),
+    "timestamp": of("string|timestamp", gives="timestamp", run=timestamp, cost=lambda _: 5),
+    "duration": of("string|duration", gives="duration", run=duration, cost=lambda _: 20),
 }
 
 METHODS: Mapping[str, Function] = {
@@ -125,7 +110,8 @@ METHODS: Mapping[str, Function] = {
     "contains": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, contains)),
     "startsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.startswith)),
     "endsWith": of("string", "string", gives="bool", run=lambda text, part: told_apart(text, part, str.endswith)),
-    "matches": of("string", "string", gives="bool", run=matches_path),
+    # The pattern is written out in the condition, and comes here compiled.
+    "matches": of("string", "string", gives="bool", run=matches, cost=lambda text, regex: regex.cost(text)),
     # As CEL counts, in UTC: months, days of the year and of the month from 0, `getDate` from 1, Sunday is 0.
     "getFullYear": of("timestamp", gives="int", run=lambda at: at.year),
     "getMonth": of("timestamp", gives="int", run=lambda at: at.month - 1),

@@ -15,8 +15,8 @@ from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.kinds import ARITHMETIC, NUMBERS
 from lockgate.policy.conditions.syntax import INT64, Binary
-from lockgate.policy.conditions.values import exact, mismatch, told_apart, type_of
-from lockgate.policy.folding import PathText, fold
+from lockgate.policy.conditions.values import cost_of_texts, exact, mismatch, told_apart, told_in_order, type_of
+from lockgate.policy.folding import PathText
 
 DECIMALS = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
@@ -40,36 +40,45 @@ def same(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
         answers = [same(at, node, first, second) for first, second in zip(left, right, strict=True)]
         return False not in answers
     if one == "map":
+        if at.parameters(left) is not None or at.parameters(right) is not None:
+            raise Unevaluable("parameters and headers are compared one by one: their names have several spellings")
         at.spend((len(left) + len(right)) // 16)
-        if set(left) != set(right):
-            if set(map(fold, left)) == set(map(fold, right)):
+        if left.keys() != right.keys():
+            if at.letters(left).keys() == at.letters(right).keys():
                 raise Unevaluable(f"{describe(node.left)} and {describe(node.right)} differ in letter case only")
             return False
         answers = [same(at, node, left[name], right[name]) for name in left]
         return False not in answers
-    return told_apart(left, right, eq) if one == "string" else bool(left == right)
+    if one == "string":
+        at.spend(cost_of_texts(left, right))
+        return told_apart(left, right, eq)
+    return bool(left == right)
 
 
-def ordered(_at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
+def ordered(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
     one, other = type_of(left, node.left), type_of(right, node.right)
     if one in NUMBERS and other in NUMBERS:
         return ORDER[node.operator](exact(left), exact(right))
     if one != other or one in ("null", "list", "map"):
         raise mismatch(node, one, other)
-    return ORDER[node.operator](left, right)
+    holds = ORDER[node.operator]
+    at.spend(cost_of_texts(left, right))
+    return told_in_order(left, right, holds) if one == "string" else holds(left, right)
 
 
 def arithmetic(at: Evaluation, node: Binary, left: Any, right: Any) -> Any:
     one, other = type_of(left, node.left), type_of(right, node.right)
     if (node.operator, one, other) not in ARITHMETIC:
         raise Unevaluable(f"CEL has no {one} {node.operator} {other}")
+    if one in NUMBERS and other in NUMBERS:
+        left, right = exact(left), exact(right)
     if one == "double":
-        return DECIMAL_ARITHMETIC[node.operator](exact(left), exact(right))
+        return DECIMAL_ARITHMETIC[node.operator](left, right)
     if one == "list":
         at.spend(len(left) + len(right))
         return [*left, *right]
     if one == "string":
-        at.spend((len(left) + len(right)) // 64)
+        at.spend(cost_of_texts(left, right))
         if isinstance(left, PathText) or isinstance(right, PathText):
             return PathText(left + right)
     if one == other == "int" and node.operator in "/%":

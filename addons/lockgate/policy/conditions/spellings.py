@@ -26,21 +26,28 @@ class Once(Mapping[str, str]):
         """How many names some targets read as this one."""
         return Counter(spelling for name in self.values_by_name for spelling in spellings(name))
 
-    def require_one_spelling(self, name: str) -> None:
-        if self.spellings[folded(name)] > (name in self.values_by_name):
-            raise Unevaluable(f"the {self.what} {name} is given in another spelling")
+    def has_one_spelling(self, name: str) -> bool:
+        """Whether no other name is given that a target may read as this one."""
+        return self.spellings[folded(name)] <= (name in self.values_by_name)
+
+    def times(self, name: str) -> int:
+        return len(self.values_by_name.get(name, ()))
 
     def __getitem__(self, name: str) -> str:
         self.require_one_spelling(name)
         values = self.values_by_name[name]
         if len(values) != 1:
-            raise Unevaluable(f"the {self.what} {name} is given {len(values)} times")
+            raise Unevaluable(f"a {self.what} is given {len(values)} times")
         return values[0]
 
     def __contains__(self, name: object) -> bool:
         if isinstance(name, str):
             self.require_one_spelling(name)
         return name in self.values_by_name
+
+    def require_one_spelling(self, name: str) -> None:
+        if not self.has_one_spelling(name):
+            raise Unevaluable(f"a {self.what} is given in another spelling")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.values_by_name)
@@ -56,8 +63,11 @@ AS_UNDERSCORE = str.maketrans(". ", "__")
 def folded(name: str) -> str:
     """What the laxest target takes a parameter's name for.
 
-    Letter case (ASP.NET), blanks around it, `.` and blanks within (PHP) and a last `[]` or `[3]` make no difference.
+    Letter case (ASP.NET), blanks around it, `.`, blanks and a `[` that nothing closes within (PHP) and a last `[]` or
+    `[3]` make no difference.
     """
+    if "]" not in name.partition("[")[2]:
+        name = name.replace("[", "_")
     return fold(NUMBERED.sub("", name.strip()).strip()).translate(AS_UNDERSCORE)
 
 
@@ -68,8 +78,14 @@ def spellings(name: str) -> set[str]:
 
 def by_letters(names: Collection[str]) -> Mapping[str, str | None]:
     """The names by what they are in whatever letter case; None for several that differ in nothing else."""
-    found: dict[str, str | None] = dict(zip(map(fold, names), names, strict=True))
+    forms = list(map(str.lower if all(map(str.isascii, names)) else fold, names))
+    found: dict[str, str | None] = dict(zip(forms, names, strict=True))
     if len(found) < len(names):
-        several = Counter(map(fold, names))
-        found |= {folded: None for folded, times in several.items() if times > 1}
+        found |= {form: None for form, times in Counter(forms).items() if times > 1}
     return found
+
+
+def cost_of_folding(names: Collection[str]) -> int:
+    """The steps of `by_letters`: beyond ASCII, letter case is looked up in tables."""
+    odd = [name for name in names if not name.isascii()]
+    return len(names) // 16 + sum([1 + len(name) // 8 for name in odd])

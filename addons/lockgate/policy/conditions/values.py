@@ -42,13 +42,30 @@ def type_of(value: Any, node: Node) -> str:
     raise Unevaluable(f"{describe(node)} is of a type that conditions do not know")
 
 
+WHOLE = 2**53  # up to here a double holds every whole number (IEEE 754, RFC 8259, section 6)
+
+
 def exact(number: int | float | Decimal) -> int | Decimal:
     """A number as it was written. Raises Unevaluable where a reader that uses doubles would see another one."""
     if isinstance(number, float):
         if not isfinite(number) or not getattr(number, "lossless", True):
-            raise Unevaluable("a number has more digits than a double holds, so readers disagree about it")
+            raise inexact()
         return Decimal(getattr(number, "text", None) or repr(number))
+    if isinstance(number, int) and not fits_double(number):
+        raise inexact()
     return number
+
+
+def fits_double(number: int) -> bool:
+    """Whether readers that use doubles see this number and no other."""
+    try:
+        return -WHOLE <= number <= WHOLE or int(float(number)) == number
+    except OverflowError:
+        return False
+
+
+def inexact() -> Unevaluable:
+    return Unevaluable("a number has more digits than a double holds, so readers disagree about it")
 
 
 def mismatch(node: Binary, left: str, right: str) -> Unevaluable:
@@ -58,6 +75,12 @@ def mismatch(node: Binary, left: str, right: str) -> Unevaluable:
 
 def wrong_type(node: Node, found: str, *wanted: str) -> Unevaluable:
     return Unevaluable(f"{describe(node)} is of type {found}, not {' or '.join(wanted)}")
+
+
+def cost_of_texts(*values: Any) -> int:
+    """The steps of looking through the texts among `values`; beside one of the path each is brought to one spelling."""
+    per_step = 5 if any(isinstance(value, PathText) for value in values) else 64
+    return sum([len(value) // per_step for value in values if isinstance(value, str)])
 
 
 def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool:
@@ -74,5 +97,19 @@ def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool
     return False
 
 
+def told_in_order(text: str, other: str, holds: Callable[[str, str], bool]) -> bool:
+    """Whether `holds` of the order of two texts; unevaluable, as in `told_apart`, where spelling decides."""
+    answer = holds(text, other)
+    if (isinstance(text, PathText) or isinstance(other, PathText)) and answer is not holds(bare(text), bare(other)):
+        raise other_spelling()
+    return answer
+
+
+def bare(text: str) -> str:
+    return spellings(text)[0]
+
+
 def other_spelling() -> Unevaluable:
-    return Unevaluable("a part of the path is given in another spelling, which its target may take for the same")
+    return Unevaluable(
+        "a part of the path or a name in the body is given in another spelling, which its target may take for the same"
+    )
