@@ -30,6 +30,8 @@ class Check:
 
 def field_of(node: Node) -> Path | None:
     """The path of an open field, where `node` is one: constant members below `body` or `principal.claims`."""
+    if not isinstance(node, (Member, Index)):
+        return None
     path = constant_path(node)
     return path if path is not None and path not in OPEN and path[: len(root_of(path))] in OPEN else None
 

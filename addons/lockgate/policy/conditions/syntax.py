@@ -8,10 +8,10 @@ is refused. A few things of CEL are left out, each with a message: unsigned numb
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import cel
 
@@ -203,28 +203,24 @@ def reads(tree: Node) -> frozenset[str]:
     return frozenset(node.name for node in walk(tree) if isinstance(node, Name))
 
 
-def parts(node: Node) -> Iterator[Node]:
+def parts(node: Node) -> tuple[Node, ...]:
     """The nodes directly below `node`."""
-    match node:
-        case Member() | Has() | Unary():
-            yield node.operand
-        case Index():
-            yield from (node.operand, node.key)
-        case Call():
-            yield from node.arguments
-        case Comprehension():
-            yield from (node.operand, node.body)
-        case Binary():
-            yield from (node.left, node.right)
-        case Conditional():
-            yield from (node.test, node.then, node.otherwise)
-        case ListOf():
-            yield from node.items
-        case MapOf():
-            for entry in node.entries:
-                yield from entry
-        case _:
-            return
+    below = PARTS.get(type(node))
+    return below(node) if below is not None else ()
+
+
+PARTS: Mapping[type[Node], Callable[[Any], tuple[Node, ...]]] = {
+    Member: lambda node: (node.operand,),
+    Has: lambda node: (node.operand,),
+    Unary: lambda node: (node.operand,),
+    Index: lambda node: (node.operand, node.key),
+    Call: lambda node: node.arguments,
+    Comprehension: lambda node: (node.operand, node.body),
+    Binary: lambda node: (node.left, node.right),
+    Conditional: lambda node: (node.test, node.then, node.otherwise),
+    ListOf: lambda node: node.items,
+    MapOf: lambda node: tuple(part for entry in node.entries for part in entry),
+}
 
 
 def tokens(text: str) -> Iterator[Token]:
