@@ -217,6 +217,17 @@ def test_a_list_may_hold_both_letter_cases(loaded: Loaded) -> None:
     assert decide(loaded(support(rule)), path="/v1/Ann").verdict is Verdict.DENY
 
 
+def test_what_takes_too_long_is_denied_whatever_else_allows_it(loaded: Loaded) -> None:
+    """Otherwise the order of rules would say which of them still had an answer."""
+    loop = "size(body.l) <= 1000 && body.l.all(x, x > 0)"
+    rules = [f"id: a{number}, allow: POST crm /v1/*, when: '{loop}'" for number in range(60)]
+    generation = loaded(support(ALLOW, *rules))
+    assert decide(generation, body={"l": [1] * 10}).verdict is Verdict.ALLOW
+    decision = decide(generation, body={"l": [1] * 1000})
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, None)
+    assert decision.reason == "To decide this request takes too long."
+
+
 class TestRedactions:
     """What the record of a request leaves out."""
 
