@@ -70,15 +70,31 @@ class Node:
 
     def walk(self, parts: Sequence[str]) -> list[Entry]:
         """The entries that may be about the path of these parts."""
-        active = [self] if self.many is None else [self, self.many]
-        for part in parts:
-            if len(active) == 1:
-                active = active[0].following(part)
-            else:  # two ways may lead to one node
-                active = list({found: None for node in active for found in node.following(part)})
-            if not active:
-                return []
-        return active[0].entries if len(active) == 1 else [entry for node in active for entry in node.entries]
+        return entries_of(advance(self.start(), parts))
+
+    def walk_loosely(self, parts: Sequence[str]) -> list[Entry]:
+        """The entries that may be about the path of these parts, without a slash at its end and with one."""
+        reached = advance(self.start(), parts)
+        return entries_of(reached) + entries_of(advance(reached, ("",)))
+
+    def start(self) -> list[Node]:
+        return [self] if self.many is None else [self, self.many]
+
+
+def advance(active: list[Node], parts: Sequence[str]) -> list[Node]:
+    """Every node that `parts` lead to from these, each once."""
+    for part in parts:
+        if len(active) == 1:
+            active = active[0].following(part)
+        else:  # two ways may lead to one node
+            active = list({found: None for node in active for found in node.following(part)})
+        if not active:
+            break
+    return active
+
+
+def entries_of(nodes: list[Node]) -> list[Entry]:
+    return nodes[0].entries if len(nodes) == 1 else [entry for node in nodes for entry in node.entries]
 
 
 class PathIndex:
@@ -108,5 +124,4 @@ class PathIndex:
         if self.exact is not None:
             yield from self.exact.walk(resource.parts)
         if self.loose is not None:
-            for parts in resource.spellings:
-                yield from self.loose.walk(parts)
+            yield from self.loose.walk_loosely(resource.spellings[0])
