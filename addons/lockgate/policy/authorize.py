@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from lockgate.errors import Unevaluable
@@ -37,7 +38,8 @@ def authorize(
     bound = Environment(principal, facts, now)
     fitting = [policy.matching(principal.roles, action.target, action.verb, action.resource) for action in actions]
     weighed = [[weigh(rule, captures, bound) for rule, captures in about] for about, _ in fitting]
-    verdict, decisive = max((decide(found) for found in weighed), key=restriction)
+    decided = [decide(found) for found in weighed]
+    verdict, decisive = decided[0] if len(decided) == 1 else max(decided, key=restriction)
     # An allow that is nearly about an action allows nothing; what it masks is masked all the same.
     near = [weigh(rule, captures, bound) for _, found in fitting for rule, captures in found]
     outcomes = [(rule, each.outcome) for found in (*weighed, near) for rule, each in found]
@@ -107,8 +109,8 @@ class Environment:
 def decide(weighed: Sequence[Weighed]) -> tuple[Verdict, Weighed | None]:
     """The verdict on one action and the rule it comes from: of several equals, the first by name."""
     found = [(verdict, pair) for pair in weighed if (verdict := says(pair[1])) is not None]
-    if not found:
-        return Verdict.DENY, None
+    if len(found) < 2:
+        return found[0] if found else (Verdict.DENY, None)
     return min(found, key=lambda each: (-RESTRICTION[each[0]], order(each[1][1])))
 
 
@@ -154,7 +156,7 @@ def redactions(
 def joined[T](groups: Iterable[Iterable[T]], key: Callable[[T], Any]) -> tuple[T, ...]:
     """All of the groups, each thing once, in an order that no file's order changes."""
     found = [each for group in groups for each in group]
-    return tuple(sorted(set(found), key=key)) if len(found) > 1 else tuple(found)
+    return tuple(each for each, _ in groupby(sorted(found, key=key))) if len(found) > 1 else tuple(found)
 
 
 def mask_order(mask: Mask) -> tuple[str, ...]:
