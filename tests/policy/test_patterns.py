@@ -74,7 +74,7 @@ def test_exact(pattern: str, path: str, captures: dict[str, str] | None) -> None
         pytest.param("/a!b", "/a%21b", {}, id="encoded-in-the-path"),
         pytest.param("/a%21b", "/a!b", {}, id="encoded-in-the-pattern"),
         pytest.param("/%C3%89", "/%C3%A9", {}, id="case-of-encoded-letters"),
-        pytest.param("/%FF", "/%FF", {}, id="not-utf-8"),
+        pytest.param("/%FF*", "/%FF", {}, id="not-utf-8"),
         pytest.param("/admin", "/adm%C4%B1n", {}, id="dotless-i"),
         pytest.param("/admin", "/ADM%C4%B0N", {}, id="dotted-capital-i"),
         pytest.param("/keys", "/%E2%84%AAeys", {}, id="kelvin-sign"),
@@ -123,6 +123,18 @@ def test_loose(pattern: str, path: str, captures: dict[str, str] | None) -> None
             id="small-escape",
         ),
         pytest.param("/a/%7E", "write ~ for %7E: that is how paths are compared", id="needless-escape"),
+        pytest.param("/a/%2541", "no path is percent-encoded twice: such requests are refused", id="double-encoding"),
+        pytest.param(
+            "/a/%FF",
+            "no path has escapes of control characters, or of what is not UTF-8: such requests are refused",
+            id="not-utf-8",
+        ),
+        pytest.param(
+            "/a/%C2%85",
+            "no path has escapes of control characters, or of what is not UTF-8: such requests are refused",
+            id="control-character",
+        ),
+        pytest.param("/a/%3B", "no path has %3B: such requests are refused", id="encoded-semicolon"),
         pytest.param("/a/%2F", "no path has %2F: such requests are refused", id="encoded-slash"),
         pytest.param(
             "/a/é",

@@ -531,6 +531,11 @@ WRONG = [
         id="timeout-without-unit",
     ),
     pytest.param(
+        role('allow: GET crm /x\nwhen: request.headers["authorization"] != ""'),
+        "roles/support.yaml:5:27: no rule sees the header authorization: it is taken off, or refused, before",
+        id="header-that-is-taken-off",
+    ),
+    pytest.param(
         role("hold: GET crm /x\ntimeout: 0s"),
         "roles/support.yaml:5:14: a time to wait is a number from 1 with a unit: 30s, 15m, 1h, 7d",
         id="timeout-of-no-time",

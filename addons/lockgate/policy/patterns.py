@@ -17,6 +17,8 @@ from lockgate.policy.folding import decoded, fold
 
 MAX_LENGTH = 2048  # characters
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
+DOUBLE_ENCODING = re.compile(r"%25[0-9A-F]{2}")
+NO_TEXT = re.compile(r"[\x80-\x9f\ud800-\udfff]")  # C1 controls, and what stands for bytes that are not UTF-8
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -173,6 +175,12 @@ def part_of(written: str) -> Part:
         )
     for code in re.findall(r"%..", written):
         check_escape(code)
+    if DOUBLE_ENCODING.search(written):
+        raise ValueError("no path is percent-encoded twice: such requests are refused")
+    if "*" not in written and NO_TEXT.search(decoded(written)):
+        raise ValueError(
+            "no path has escapes of control characters, or of what is not UTF-8: such requests are refused"
+        )
     return Text(tuple(written.split("*")))
 
 

@@ -69,6 +69,10 @@ def check(tree: Node, facts: Facts, fields: Fields) -> None:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
 
 
+# What identifies the agent is off the request before rules are asked.
+TAKEN_OFF = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
 class Checker:
     def __init__(self, facts: Facts, fields: Fields) -> None:
         self.facts = facts
@@ -170,6 +174,8 @@ class Checker:
     def header(self, operand: Node, name: str, node: Node) -> None:
         if describe(operand) == "request.headers" and name != name.lower():
             raise ConditionInvalid(node.offset, f"header names are in lower case here: write {name.lower()}")
+        if describe(operand) == "request.headers" and (name in TAKEN_OFF or "_" in name):
+            raise ConditionInvalid(node.offset, f"no rule sees the header {name}: it is taken off, or refused, before")
 
     def has(self, node: Has) -> Kind:
         of_what = self.any_kind(node.operand)
