@@ -29,7 +29,7 @@ from lockgate.masking import compile_masks
 from lockgate.model import Action, Decision, HttpFacts, Principal, Target, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.cases import Answer, Request, Response, Url
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
 from lockgate.refusals import Refusal

@@ -19,7 +19,7 @@ from lockgate.bodies.json import dumps, parse
 from lockgate.errors import BodyUnreadable, Problem, RulesInvalid
 from lockgate.policy import documents, schema
 from lockgate.policy.checked import check
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Policy
 from lockgate.policy.schema import Instant, Lines, Model, Names, Text

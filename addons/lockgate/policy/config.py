@@ -16,7 +16,7 @@ from lockgate.masking import paths
 from lockgate.model import CredentialSpec, GatewayConfig, SecretSource
 from lockgate.policy import schema
 from lockgate.policy.checked import Checked
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions.describe import suggestion
 
 LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -114,7 +114,7 @@ class PathIndex:
         if entry.rule.verdict is Verdict.ALLOW:
             self.exact = self.exact or Node()
             self.exact.add(entry.pattern.parts, entry)
-        if entry.near:
+        if entry.near or entry.rule.verdict is not Verdict.ALLOW:
             self.loose = self.loose or Node()
             self.loose.add(entry.pattern.folded, entry)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lockgate.errors import Problem
 from lockgate.policy import schema
 from lockgate.policy.checked import Checked
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions.describe import suggestion
 
 RoleFile = Checked[schema.Role, schema.Rule]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from lockgate.errors import Problem
 from lockgate.model import HTTP_METHODS, Verdict
 from lockgate.policy import patterns
-from lockgate.policy.conditions.check import suggestion
+from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import EVERY_METHOD, EVERY_VERB, Line
 

@@ -75,8 +75,8 @@ class Entry:
 
     @property
     def near(self) -> bool:
-        """Whether it counts for what is nearly what it is about: a deny, a hold, and what an allow masks."""
-        return self.rule.verdict is not Verdict.ALLOW or self.rule.alters
+        """Whether it is an allow that counts for what is nearly what it is about: by what it masks."""
+        return self.rule.verdict is Verdict.ALLOW and self.rule.alters
 
     def match(self, resource: Resource) -> Mapping[str, str] | None:
         """The captures where the entry is about `resource`; None where it is not.
@@ -130,10 +130,6 @@ class Policy:
 
     def knows(self, role: str) -> bool:
         return role in self.lineages
-
-    def known(self, roles: Iterable[str]) -> tuple[str, ...]:
-        """Those of `roles` that have rules here, each once, sorted: their order means nothing."""
-        return tuple(sorted({role for role in roles if role in self.lineages}))
 
     def owners(self, roles: Iterable[str]) -> dict[str, None]:
         """Whose rules bind someone with `roles`: the guardrails', the roles' own and what those extend, each once."""

@@ -57,7 +57,7 @@ class Read:
         except RequestUnreadable as unreadable:
             raise _unreadable(unreadable.reason) from None
         policy, roles = found.generation.policy, found.principal.roles
-        if any(policy.reads_body(roles, action.target, action.verb, action.resource) for action in actions):
+        if body and any(policy.reads_body(roles, action.target, action.verb, action.resource) for action in actions):
             facts = replace(facts, body=await _document(request, body))
         found.actions, found.facts = actions, facts
         for name in (*LENGTH_AND_CODING, "expect"):

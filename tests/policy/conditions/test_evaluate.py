@@ -18,8 +18,8 @@ from lockgate.errors import Unevaluable
 from lockgate.model import HttpFacts, Principal, Unreadable
 from lockgate.policy.authorize import environment
 from lockgate.policy.conditions import compile_condition
-from lockgate.policy.conditions.evaluate import MAX_STEPS, compiled
-from lockgate.policy.conditions.evaluation import Evaluation
+from lockgate.policy.conditions.evaluate import compiled
+from lockgate.policy.conditions.evaluation import MAX_STEPS, Evaluation
 from lockgate.policy.conditions.syntax import ConditionInvalid, parse
 
 NOW = datetime(2030, 6, 15, 14, 30, tzinfo=UTC)

@@ -50,8 +50,6 @@ from lockgate.policy.conditions.syntax import (
 )
 from lockgate.policy.conditions.values import fits_double
 
-__all__ = ["check", "suggestion"]
-
 # Facts of protocols that this rule cannot be about.
 ELSEWHERE = frozenset({"graphql", "rpc", "tool", "sql", "ssh"})
 

@@ -19,7 +19,7 @@ from typing import Any
 from lockgate.errors import Unevaluable
 from lockgate.model import Unreadable
 from lockgate.policy.conditions.describe import describe
-from lockgate.policy.conditions.evaluation import MAX_STEPS, Evaluation
+from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.fields import Check, Path, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import NUMBERS, element_of
@@ -44,9 +44,6 @@ from lockgate.policy.conditions.syntax import (
 )
 from lockgate.policy.conditions.values import exact, mismatch, other_spelling, told_apart, type_of, wrong_type
 from lockgate.policy.folding import PathText, decoded, fold, spellings
-
-__all__ = ["MAX_STEPS", "Once", "compiled"]
-
 
 Part = Callable[[Evaluation], Any]
 Program = Callable[[Mapping[str, Any], Evaluation], bool]
