@@ -28,10 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lockgate.model import Action, HttpFacts, Principal, Verdict
-from lockgate.policy import documents, schema
+from lockgate.policy import documents
 from lockgate.policy.authorize import authorize
 from lockgate.policy.checked import check
 from lockgate.policy.load import assemble
+from lockgate.policy.schema.rules import Role
+from lockgate.policy.schema.rules import Rule as RuleEntry
 
 SIZES = (10, 1_000, 10_000)
 LAYOUTS = {"spread": "20 roles, 50 targets", "single": "one role, one target"}
@@ -187,7 +189,7 @@ def load_lockgate(rules: Sequence[Rule], layout: str, condition: bool) -> tuple[
     start = process_time()
     for name, document in read.items():
         if name.startswith("roles/"):
-            check(document, schema.Role, "rules", schema.Rule, [])
+            check(document, Role, "rules", RuleEntry, [])
     checking = process_time() - start
     missed = (f"over {LOADING_GOAL:.0f} s",) if total >= LOADING_GOAL else ()
     rest = total - reading - checking

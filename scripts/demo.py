@@ -1,4 +1,4 @@
-"""Shows the main job on real traffic: a business API, the gateway before it, an agent and curl that use it.
+"""Shows the main job on real traffic: an agent on the OpenAI Agents SDK, a model, a business API, the gateway between.
 
 Started by `scripts/demo`. Needs no network and no root; everything it writes lies in `.lockgate/demo`.
 """
@@ -16,13 +16,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from mitmproxy.http import HTTPFlow
+from mitmproxy.io import FlowReader
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,36 +28,45 @@ from rich.text import Text
 from lockgate.identity import dev
 
 ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+sys.path.insert(0, str(EXAMPLES / "demo"))
+import certificates  # noqa: E402 - of the demo's own directory
+
 BIN = Path(sys.executable).parent
-HOST, API_PORT = "api.crm.example", 9443  # where rules/targets.yaml has the target
-SECRET = "service-account-secret-7f3a9c"
+API, API_PORT = "api.crm.example", 9443  # where rules/targets.yaml has the targets
+MODEL, MODEL_PORT = "api.openai.com", 9444
+SECRETS = {"CRM_TOKEN": "service-account-secret-7f3a9c", "OPENAI_API_KEY": "sk-the-real-key-51c07d"}
 UNMASKED = {"ssn": "536-90-4399", "e-mail": "ada.marsh@customer.example", "card": "4929 4212 3456 7891"}
+QUESTION = "Tell me about customer 42."
 CALLS = [
-    ("reads a customer", f"GET https://{HOST}/v1/customers/42"),
-    ("deletes it", f"DELETE https://{HOST}/v1/customers/42"),
-    ("makes a small refund", f'POST https://{HOST}/v1/refunds {{"amount": 120, "currency": "EUR"}}'),
+    ("deletes a customer", f"DELETE https://{API}/v1/customers/42"),
+    ("makes a small refund", f'POST https://{API}/v1/refunds {{"amount": 120, "currency": "EUR"}}'),
     ("tries another host", "GET https://elsewhere.example/"),
 ]
-console = Console(width=110, highlight=False)
+EXPIRED = "with an expired token"
+console = Console(width=110, highlight=False, markup=False)
+
+Event = dict[str, Any]
 
 
 def main() -> int:
     formatter = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__, formatter_class=formatter)
-    parser.add_argument("--keep-running", action="store_true", help="leave API and gateway running until Ctrl-C")
+    parser.add_argument("--keep-running", action="store_true", help="leave targets and gateway running until Ctrl-C")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the API and the gateway end with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with it
     work = ROOT / ".lockgate" / "demo"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, mode=0o700)
-    if in_use(API_PORT):
-        console.print(f"Port {API_PORT} is in use: the demo's API listens there. Stop what uses it, and run again.")
-        return 1
-    make_certificates(work)
+    for port in (API_PORT, MODEL_PORT):
+        if in_use(port):
+            console.print(f"Port {port} is in use: a target of the demo's listens there. Stop what uses it, and run again.")
+            return 1
+    certificates.make([API, MODEL], work / "ca.pem", work / "server.pem")
     port = free_port()
-    with business_api(work), gateway(work, port):
-        rows = run_agent(work, port)
-        show(rows, work)
+    with target("business_api", work, API_PORT), target("model_server", work, MODEL_PORT), gateway(work, port):
+        tell_story(work, port)
+        try_the_rest(work, port)
         if options.keep_running:
             console.print(f"\nThe gateway listens on 127.0.0.1:{port}; Ctrl-C ends it.")
             wait_for_interrupt()
@@ -68,129 +75,164 @@ def main() -> int:
     return 1 if found else 0
 
 
-def run_agent(work: Path, port: int) -> list[tuple[str, dict[str, object]]]:
-    """What the agent's process and curl saw: label and result, in order."""
+# The story: an agent that reads a customer, and obeys what stands in the customer's notes
+
+
+def tell_story(work: Path, port: int) -> None:
+    agent = EXAMPLES / "openai_agents" / "agent.py"
+    given = ["--gateway", f"127.0.0.1:{port}", "--ca", str(ca_bundle(work)), "--state", str(work / "state")]
+    identity = ["--role", "support", "--subject", "support-agent"]
+    command = [str(BIN / "lockgate"), "run", *given, *identity, "--", sys.executable, str(agent), QUESTION]
+    console.print(f'$ lockgate run --role support -- python examples/openai_agents/agent.py "{QUESTION}"')
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        sys.exit(f"the agent ended with {done.returncode}:\n{done.stderr}")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    tools = iter([event for event in events if event["event"] == "tool"])
+    flows = recorded(work, 6)
+    rows = [(step(flow), saw(flow, tools), flow) for flow in flows]
+    show("An agent whose own process has a placeholder for a key, and a relay instead of a token", rows, work)
+    answer = next(event for event in events if event["event"] == "answer")
+    console.print(f"\nThe agent answers ({answer['pieces']} pieces, streamed):\n  {answer['text']}")
+    for event in events:
+        if event["event"] == "sdk":
+            console.print(f"The SDK says of its traces:\n  {event['message']}")
+
+
+def step(flow: HTTPFlow) -> str:
+    """What a request was for."""
+    if flow.request.path.startswith("/v1/traces"):
+        return "the SDK exports its traces"
+    if flow.request.host == MODEL:
+        return "the agent asks the model"
+    return "the model lets the agent " + ("export all customers" if "export" in flow.request.path else "read a customer")
+
+
+def saw(flow: HTTPFlow, tools: Iterator[Event]) -> str:
+    """What the agent's process got: of the model, what it wants; of a tool's request, what the tool printed."""
+    assert flow.response is not None
+    if flow.request.host == API:
+        event = next(tools)
+        return described(event["status"], event["body"])
+    if flow.response.headers.get("content-type") != "text/event-stream":
+        return described(flow.response.status_code, flow.response.text or "")
+    datas = [line.removeprefix("data: ") for line in (flow.response.text or "").splitlines() if line.startswith("data: ")]
+    output = json.loads(datas[-1])["response"]["output"][0]
+    wants = f"calls {output['name']}" if output["type"] == "function_call" else "answers"
+    return f"200, {len(datas)} events as they come\nthe model {wants}"
+
+
+# The rest: what else an agent may try
+
+
+def try_the_rest(work: Path, port: int) -> None:
+    seen_before = len(recorded(work, 6))
     state = work / "state"
     token = dev.mint(state, ["support"], 3600, time.time(), subject="support-agent")
     expired = dev.mint(state, ["support"], 60, time.time() - 7200, subject="support-agent")
     (work / "tokens").write_text(f"{token}\n{expired}\n")
-    rows = list(zip([label for label, _ in CALLS], agent(work, port, token, [call for _, call in CALLS]), strict=True))
-    rows += [("with an expired token", agent(work, port, expired, [CALLS[0][1]])[0])]
-    if shutil.which("curl"):
-        rows.append(("curl reads the customer", curl(work, port, token)))
-    return rows
+    seen = client(work, port, token, [call for _, call in CALLS]) + client(work, port, expired, [CALLS[0][1]])
+    flows = recorded(work, seen_before + len(seen))[seen_before:]
+    labels = [label for label, _ in CALLS] + [EXPIRED]
+    rows = [
+        (label, described(each["status"], each["body"]), flow)
+        for label, each, flow in zip(labels, seen, flows, strict=True)
+    ]
+    show("The same role, from a client that holds the token itself", rows, work)
 
 
-def agent(work: Path, port: int, token: str, calls: list[str]) -> list[dict[str, object]]:
+def client(work: Path, port: int, token: str, calls: list[str]) -> list[Event]:
+    proxy = f"http://agent:{token}@127.0.0.1:{port}"
+    given = {"PATH": os.environ["PATH"], "HTTPS_PROXY": proxy, "SSL_CERT_FILE": str(ca_bundle(work))}
+    command = [sys.executable, str(EXAMPLES / "demo" / "agent.py")]
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo" / "agent.py"],
-        input="\n".join(calls),
-        env=agent_environment(work, port, token),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+        command, input="\n".join(calls), env=given, capture_output=True, text=True, check=True, timeout=60
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def curl(work: Path, port: int, token: str) -> dict[str, object]:
-    url = f"https://{HOST}/v1/customers/42"
-    done = subprocess.run(
-        ["curl", "-sS", "-w", "\n%{http_code}", url],
-        env=agent_environment(work, port, token) | {"CURL_CA_BUNDLE": str(ca_bundle(work))},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    body, _, status = done.stdout.rpartition("\n")
-    return {"method": "GET", "url": url, "status": int(status), "body": body, "headers": {}}
+# What is shown
 
 
-def agent_environment(work: Path, port: int, token: str) -> dict[str, str]:
-    """All that an agent is given."""
-    proxy = f"http://agent:{token}@127.0.0.1:{port}"
-    return {"PATH": os.environ["PATH"], "HTTPS_PROXY": proxy, "SSL_CERT_FILE": str(ca_bundle(work))}
-
-
-def ca_bundle(work: Path) -> Path:
-    return work / "ca" / "mitmproxy-ca-cert.pem"
-
-
-def show(rows: list[tuple[str, dict[str, object]]], work: Path) -> None:
-    """Three columns: what the agent saw, what the API got, what the recording says."""
-    recorded = recordings(work)
-    received = [json.loads(line) for line in (work / "api.jsonl").read_text().splitlines()]
-    for entry in received:
-        assert "proxy-authorization" not in {name.lower() for name in entry["headers"]}
-    table = Table(show_lines=True, title="The agent has a token for the gateway, and no credential of the API's")
-    for heading in ("", "what the agent saw", "what the API received", "what the recording says"):
+def show(title: str, rows: list[tuple[str, str, HTTPFlow]], work: Path) -> None:
+    """What the agent saw, what the target got, what the recording says, a row for each request."""
+    table = Table(show_lines=True, title=title)
+    for heading in ("", "what the agent saw", "what the target received", "what the recording says"):
         table.add_column(heading, overflow="fold")
-    at_api = iter(received)
-    for (label, seen), record in zip(rows, recorded, strict=True):
-        got = describe_received(next(at_api)) if record["sent"] else "nothing"
-        table.add_row(*map(Text, (label, describe_seen(seen), got, describe_record(record))))
+    for label, agent_saw, flow in rows:
+        record = flow.metadata["lockgate"]
+        got = received(work, flow) if record["sent"] else "nothing"
+        table.add_row(*map(Text, (label, agent_saw, got, explained(record))))
     console.print(table)
 
 
-def describe_seen(seen: dict[str, object]) -> str:
-    body = str(seen["body"])
+def described(status: int, body: str) -> str:
     try:
         document = json.loads(body)
     except ValueError:
-        return f"{seen['status']}\n{body}"
+        return f"{status}\n{body}"
     if "detail" in document:
-        return f"{seen['status']} {document['title']}\n{document['detail']}\n{document.get('rule', '')}".rstrip()
-    return f"{seen['status']}\n{json.dumps(document)}"
+        return f"{status} {document['title']}\n{document['detail']}\n{document.get('rule', '')}".rstrip()
+    return f"{status}\n{json.dumps(document)}"
 
 
-def describe_received(entry: dict[str, object]) -> str:
-    headers = entry["headers"]
-    assert isinstance(headers, dict)
-    authorization = next(value for name, value in headers.items() if name.lower() == "authorization")
-    whose = "the service account's own" if authorization == f"Bearer {SECRET}" else "WRONG"
-    return f"{entry['method']} {entry['path']}\nauthorization: {whose}\n{entry['body']}".rstrip()
+def received(work: Path, flow: HTTPFlow) -> str:
+    """What a target logged of this request: the next of its log that was not shown yet."""
+    log, secret = ("model_server", "OPENAI_API_KEY") if flow.request.host == MODEL else ("business_api", "CRM_TOKEN")
+    entry = next(logs.setdefault(log, entries(work / f"{log}.jsonl")))
+    headers = {name.lower(): value for name, value in entry["headers"].items()}
+    assert "proxy-authorization" not in headers
+    whose = "the gateway's own" if headers["authorization"] == f"Bearer {SECRETS[secret]}" else "WRONG"
+    body = entry["body"] if len(entry["body"]) < 80 else f"{len(entry['body'])} bytes"
+    return f"{entry['method']} {entry['path']}\nauthorization: {whose}\n{body}".rstrip()
 
 
-def describe_record(record: dict[str, object]) -> str:
+logs: dict[str, Iterator[Event]] = {}
+
+
+def entries(log: Path) -> Iterator[Event]:
+    with log.open() as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def explained(record: Event) -> str:
     decision, refusal, principal = record["decision"], record["refusal"], record["principal"]
     lines = []
-    if isinstance(principal, dict):
+    if principal:
         lines.append(f"{principal['subject']} as {', '.join(principal['roles'])}")
-    if isinstance(decision, dict):
+    if decision:
         lines.append(f"{decision['verdict']} {decision['rule'] or ''}")
-    if isinstance(refusal, dict):
+    if refusal:
         lines.append(f"refused {refusal['status']}")
-    if isinstance(record["masks"], dict) and record["masks"]:
+    if record["masks"]:
         lines.append("masked " + ", ".join(f"{path} x{count}" for path, count in record["masks"].items()))
     if record["injected"]:
-        lines.append(f"injected {', '.join(map(str, record['injected']))}")  # type: ignore[call-overload]
+        lines.append(f"injected {', '.join(record['injected'])}")
     return "\n".join(lines)
 
 
-def recordings(work: Path) -> list[dict[str, object]]:
-    """The metadata of every recorded request, in order; waits for the recorder to have written them."""
-    from mitmproxy.io import FlowReader
-
+def recorded(work: Path, count: int) -> list[HTTPFlow]:
+    """Every recorded request to a target, in order; waits until there are `count`."""
     deadline = time.monotonic() + 10
     while True:
-        records = []
+        flows = []
         for file in sorted((work / "recordings").glob("*.mitm")):
             with file.open("rb") as dump:
-                flows = [flow for flow in FlowReader(dump).stream() if flow.request.host != "lockgate.invalid"]
-                records += [flow.metadata["lockgate"] for flow in flows]
-        expected = len(CALLS) + 1 + bool(shutil.which("curl"))
-        if len(records) >= expected or time.monotonic() > deadline:
-            return records
+                flows += [flow for flow in FlowReader(dump).stream() if isinstance(flow, HTTPFlow)]
+        found = [flow for flow in flows if flow.request.host != "lockgate.invalid"]
+        if len(found) >= count:
+            return found
+        if time.monotonic() > deadline:
+            sys.exit(f"{len(found)} requests are recorded, not {count}")
         time.sleep(0.1)
 
 
 def search(work: Path) -> int:
-    """Look for what must not be anywhere in what was written: unmasked values, the secret, the agents' tokens."""
+    """Look for what must not be anywhere in what was written: unmasked values, the secrets, the agents' tokens."""
     tokens = (work / "tokens").read_text().split()
-    wanted = {**UNMASKED, "the API's secret": SECRET, "the agent's tokens": tokens[0], "expired": tokens[1]}
     (work / "tokens").unlink()
+    wanted = {**UNMASKED, **SECRETS, "the agent's tokens": tokens[0], "expired": tokens[1]}
     places = [work / "recordings", work / "state", work / "gateway.log"]
     files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
     hits = [(name, file) for name, value in wanted.items() for file in files if value.encode() in file.read_bytes()]
@@ -210,13 +252,15 @@ def look(work: Path) -> None:
     console.print(f"  .venv/bin/mitmweb -n -r {where}/*.mitm")
 
 
+# Processes
+
+
 @contextmanager
-def business_api(work: Path) -> Iterator[None]:
-    log = work / "api.jsonl"
+def target(program: str, work: Path, port: int) -> Iterator[None]:
+    log = work / f"{program}.jsonl"
     log.touch()
-    program = ROOT / "examples" / "demo" / "business_api.py"
-    command = [sys.executable, str(program), str(API_PORT), str(work / "api.pem"), str(log)]
-    with process(command, work / "api.log", os.environ | {"CRM_TOKEN": SECRET}, API_PORT):
+    command = [sys.executable, str(EXAMPLES / "demo" / f"{program}.py"), str(port), str(work / "server.pem"), str(log)]
+    with process(command, work / f"{program}.log", environment() | SECRETS, port):
         yield
 
 
@@ -228,20 +272,20 @@ def gateway(work: Path, port: int) -> Iterator[None]:
         "lockgate_recordings": work / "recordings",
         "lockgate_state": work / "state",
         "confdir": work / "ca",
-        "ssl_verify_upstream_trusted_ca": work / "api-ca.pem",
+        "ssl_verify_upstream_trusted_ca": work / "ca.pem",
     }
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
-    console.print("$ CRM_TOKEN=... mitmdump -s addons/main.py\n")
-    with process(command, work / "gateway.log", os.environ | {"CRM_TOKEN": SECRET}, port):
+    console.print(f"$ {' '.join(f'{name}=...' for name in SECRETS)} mitmdump -s addons/main.py")
+    with process(command, work / "gateway.log", environment() | SECRETS, port):
         yield
 
 
 @contextmanager
-def process(command: list[str], log: Path, environment: dict[str, str], port: int) -> Iterator[None]:
+def process(command: list[str], log: Path, given: dict[str, str], port: int) -> Iterator[None]:
     """A process that listens on `port`, ended on leaving."""
     with log.open("w") as output:
-        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        started = subprocess.Popen(command, cwd=ROOT, env=given, stdout=output, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 30
         while not in_use(port):
@@ -254,39 +298,13 @@ def process(command: list[str], log: Path, environment: dict[str, str], port: in
         started.wait(15)
 
 
-def make_certificates(work: Path) -> None:
-    """A CA of the API's own, and its server certificate."""
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Business API demo CA")])
-    ca = certificate(issuer, issuer, ca_key, ca_key, ca=True)
-    server = certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)]), issuer, key, ca_key, ca=False)
-    encoding = serialization.Encoding.PEM
-    (work / "api-ca.pem").write_bytes(ca.public_bytes(encoding))
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (work / "api.pem").write_bytes(private + server.public_bytes(encoding))
+def environment() -> dict[str, str]:
+    """Ours, less what would lead the SDK elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "SSLKEYLOGFILE"))}
 
 
-def certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
-    *,
-    ca: bool,
-) -> x509.Certificate:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
+def ca_bundle(work: Path) -> Path:
+    return work / "ca" / "mitmproxy-ca-cert.pem"
 
 
 def in_use(port: int) -> bool:

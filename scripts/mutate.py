@@ -26,12 +26,13 @@ WORK = ROOT / ".lockgate" / "mutation"
 FLOOR = 0.78  # of all mutants are noticed
 
 # mutmut takes sources from `src` alone, so the project is laid out for it anew, from links: name there, place here.
-DATA = ("rules", "examples")  # what tests read beside the code
+DATA = ("rules", "examples", "docs", "README.md")  # what tests read beside the code
 LINKS = {"src": "addons"} | {name: name for name in ("tests", "pyproject.toml", *DATA)}
 
 # Slow tests are left out, as mutants by the thousand would wait for them: those of conditions that would run for
-# minutes, and the comparison with a second evaluator. So is the garbage collection that pytest ends each run with.
-TESTS = ["-k", "not run_long", "--ignore=tests/policy/test_language.py"]
+# minutes, those that measure time, which code with mutants in it takes too much of, and the comparison with a second
+# evaluator. So is the garbage collection that pytest ends each run with.
+TESTS = ["-k", "not (run_long or judged_soon or takes_long)", "--ignore=tests/policy/test_language.py"]
 TESTS += ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 
 # A mutated function stands behind two more frames, which recursive ones pay at each level.

@@ -7,15 +7,16 @@ import inspect
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import click
-import pydantic
 import pytest
 
 import lockgate
 import lockgate.cli.main
-import lockgate.policy.schema
+from lockgate.policy import schema
 from lockgate.policy.load import load
 
 ROOT = Path(__file__).parents[1]
@@ -63,12 +64,9 @@ def mitmproxy_options() -> set[str]:
 
 def rules_keys() -> set[str]:
     """Every key that the rules' schema knows, under the name it is written with in a file."""
-    schema = lockgate.policy.schema
-    models = [
-        value
-        for _, value in inspect.getmembers(schema, inspect.isclass)
-        if issubclass(value, pydantic.BaseModel) and value.__module__ == schema.__name__
-    ]
+    parts = [import_module(f"{schema.__name__}.{part.name}") for part in iter_modules(schema.__path__)]
+    members = [member for part in parts for _, member in inspect.getmembers(part, inspect.isclass)]
+    models = [member for member in members if issubclass(member, schema.Model)]
     return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
@@ -146,6 +144,41 @@ def test_rules_in_the_docs_load(page: str, tmp_path: Path) -> None:
 
 def targets(files: dict[str, str]) -> set[str]:
     return set(re.findall(r"^  (\w+):$", files["targets.yaml"], re.MULTILINE))
+
+
+YAML_OF_CREDENTIALS = re.findall(
+    r"^```yaml\n(.*?)^```", (ROOT / "docs/credentials.md").read_text(), re.MULTILINE | re.DOTALL
+)
+CREDENTIALS = [text for text in YAML_OF_CREDENTIALS if text.startswith("credentials:")]
+
+
+@pytest.mark.parametrize("text", CREDENTIALS, ids=range(1, len(CREDENTIALS) + 1))
+def test_each_file_of_credentials_in_the_docs_loads(text: str, tmp_path: Path) -> None:
+    """With a target for each of its entries, where the page has none."""
+    entries = re.findall(r"^  ([\w-]+):(.*?)hosts: \[([\w.-]+)\]", text, re.MULTILINE | re.DOTALL)
+    assert entries
+    lines = [f"  {name}: {{url: https://{host}, credential: {name}}}\n" for name, _, host in entries]
+    made = "targets:\n" + "".join(lines)
+    (shown,) = [text for text in YAML_OF_CREDENTIALS if text.startswith("targets:")]
+    mutual = "client_cert:" in text
+    (tmp_path / "targets.yaml").write_text(shown if mutual else made)
+    (tmp_path / "credentials.yaml").write_text(text)
+    (tmp_path / "gateway.yaml").write_text("issuers:\n  - dev: true\n")
+    (tmp_path / "roles").mkdir()
+    name = "bank" if mutual else entries[0][0]
+    role = f"role: reader\nrules:\n  - id: list\n    allow: GET {name} /v1/customers\n"
+    (tmp_path / "roles/reader.yaml").write_text(role)
+    assert load(tmp_path).credentials.keys() == {name for name, *_ in entries}
+
+
+ISSUERS = re.findall(r"^```yaml\n(issuers:.*?)^```", (ROOT / "docs/identity.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", ISSUERS, ids=range(1, len(ISSUERS) + 1))
+def test_each_gateway_file_of_issuers_in_the_docs_loads(text: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "rules", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "gateway.yaml").write_text(text)
+    assert len(load(tmp_path).gateway.issuers) == 1
 
 
 EXAMPLES = {name: text for name, text in snippets("docs/rules.md").items() if name.startswith("examples/")}

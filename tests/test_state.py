@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.errors import SetupError
-from lockgate.state import KEY_SIZE, key, make, read
+from lockgate.state import KEY_SIZE, key, make, read, replace
 
 
 @pytest.fixture
@@ -96,3 +96,38 @@ def test_what_lies_there_is_never_replaced(directory: Path) -> None:
     content, status = read(path)
     assert (content, status.st_ino) == (b"first", path.stat().st_ino)
     assert list(directory.iterdir()) == [path]
+
+
+def test_replace(directory: Path) -> None:
+    path = directory / "token"
+    for content in (b"first", b"second, and longer", b"3"):
+        replace(path, content)
+        assert read(path)[0] == content
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert list(directory.iterdir()) == [path]
+
+
+def test_replace_takes_the_place_of_a_link_and_not_of_what_it_names(directory: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"theirs")
+    (directory / "token").symlink_to(elsewhere)
+    replace(directory / "token", b"ours")
+    assert elsewhere.read_bytes() == b"theirs"
+    assert read(directory / "token")[0] == b"ours"
+
+
+def test_what_cannot_be_replaced_stays_and_leaves_nothing_behind(directory: Path) -> None:
+    (directory / "token").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        replace(directory / "token", b"ours")
+    assert [path.name for path in directory.iterdir()] == ["token"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        replace(directory / "token", b"ours")
+    assert list(directory.iterdir()) == []

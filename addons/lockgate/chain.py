@@ -26,7 +26,7 @@ def stages(runtime: Runtime) -> tuple[Any, ...]:
         Read(),  # what: request to target, actions and facts, in one canonical form
         Decide(runtime),  # may they: actions and facts to a decision
         Approve(),  # a decision to hold waits for a person
-        Inject(),  # the gateway's own credential, onto the exchange
+        Inject(runtime),  # the gateway's own credential, onto the exchange
         Mask(runtime),  # sensitive values out of the answer
         Record(runtime),  # the intent before the request is sent, the flow when it is over
         Seal(),  # freezes what may pass the doors

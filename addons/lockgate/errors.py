@@ -3,7 +3,11 @@
 LockgateError
 ├── Refused              a request must not go on: carries the refusal the agent gets
 ├── TokenRejected        a presented token does not identify anyone
+│   └── UnknownKey           its issuer's keys, as they are known, have none for it
 ├── KeysUnavailable      an issuer's keys cannot be had
+│   └── KeysWithdrawn        what an issuer publishes has none that may be used
+├── AssertionUnverified  an assertion has to be verified first, which takes its time
+├── StoreUnavailable     it cannot be told, or not be kept, what was used before
 ├── RulesInvalid         the rules directory has errors: all of them, each with its place
 ├── Unevaluable          a condition has no certain answer
 ├── RequestUnreadable    a request's head has no single meaning
@@ -12,6 +16,7 @@ LockgateError
 │   └── EncodingNotAccepted  its content encoding is not one we take
 ├── MaskingFailed        a document cannot be masked
 ├── SecretUnavailable    a credential's secret cannot be had
+├── RevocationsUnavailable  it is not known what is revoked
 ├── RecordingUnavailable the record cannot be made durable
 └── SetupError           the gateway cannot start, or must not go on
 """
@@ -46,8 +51,27 @@ class TokenRejected(LockgateError):
         self.reason = reason
 
 
+class UnknownKey(TokenRejected):
+    """Raised when a token names a key that is not among its issuer's, or none where there is not just one."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown key")
+
+
 class KeysUnavailable(LockgateError):
     """Raised when an issuer's keys cannot be read, so that no token of it can be verified."""
+
+
+class KeysWithdrawn(KeysUnavailable):
+    """Raised when an issuer's key set has no usable key, or a secret one: earlier sets of it no longer count either."""
+
+
+class AssertionUnverified(LockgateError):
+    """Raised when a SAML assertion has not been verified yet, or not by what its issuer signs with now."""
+
+
+class StoreUnavailable(LockgateError):
+    """Raised when the state cannot tell or keep what was used once, so that nothing may be: names the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +125,10 @@ class MaskingFailed(LockgateError):
 
 class SecretUnavailable(LockgateError):
     """Raised when the secret behind a credential cannot be had. Names the source, never a value."""
+
+
+class RevocationsUnavailable(LockgateError):
+    """Raised when it cannot be read what is revoked, so that nobody may be let through."""
 
 
 class RecordingUnavailable(LockgateError):

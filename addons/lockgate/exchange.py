@@ -14,11 +14,16 @@ from weakref import WeakKeyDictionary
 from mitmproxy import connection, http
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy.mode_specs import ReverseMode
+from OpenSSL import SSL
 
-from lockgate.credentials.credential import Credential
+from lockgate.bodies.pipeline import Pipeline
+from lockgate.bodies.scrubbing import Scrubbing
+from lockgate.credentials.client_cert import ClientCertificate
+from lockgate.credentials.credential import Credential, Signer
 from lockgate.identity.presented import Presented
 from lockgate.model import Action, Decision, HttpFacts, Principal, Target
 from lockgate.policy.generation import Generation
+from lockgate.recordings.delivered import Delivered
 from lockgate.refusals import Refusal
 
 IDENTITY_HEADERS = ("proxy-authorization", "authorization", "cookie")
@@ -92,11 +97,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Vetted:
-    """For which target a server connection was opened, and the addresses that may be at its other end."""
+class Dialled:
+    """What a door asks to be connected to: a target, and the certificate to show there. One that was rotated is not
+    equal to the one before, so that it needs a connection of its own.
+    """
 
     target: Target
+    certificate: ClientCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """What a server connection was opened for, the addresses that may be at its other end, and what its TLS begins with
+    where the target's entry has a say in that.
+    """
+
+    dialled: Dialled
     addresses: frozenset[str]
+    context: SSL.Context | None = None
 
 
 @dataclass(slots=True)
@@ -106,7 +124,7 @@ class Session:
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
     tunnel: tuple[str, int] | None = None  # the door: where the accepted CONNECT leads
-    dials: dict[tuple[str, int], Target] = field(default_factory=dict)  # the door: what may be connected to
+    dials: dict[tuple[str, int], Dialled] = field(default_factory=dict)  # the door: what may be connected to
     vetted: dict[str, Vetted] = field(default_factory=dict)  # reach: by the server connection's id
 
 
@@ -127,17 +145,24 @@ class Exchange:
     actions: tuple[Action, ...] = ()  # Read
     facts: HttpFacts | None = None  # Read
     decision: Decision | None = None  # Decide
-    credential: Credential | None = field(default=None, repr=False)  # Inject
+    standing: Generation | None = None  # Decide: the rules that were last found to allow it
+    recheck: Callable[[Exchange], None] | None = None  # Decide: the door calls it before each part of a streamed answer
+    credential: Credential | Signer | None = field(default=None, repr=False)  # Inject; the door: what a signer made
+    certificate: ClientCertificate | None = field(default=None, repr=False)  # Inject
     masked: bool = False  # Mask
     masks: Mapping[str, int] = field(default_factory=dict)  # Mask: values masked, by path
     scrubbed: int = 0  # Mask: echoes of the credential removed
     upstream_status: int | None = None  # Mask
+    pipeline: Pipeline | None = field(default=None, repr=False)  # Mask: what a streamed answer goes through
+    scrubbing: Scrubbing | None = field(default=None, repr=False)  # Mask: the part of it that counts echoes
     intended: bool = False  # Record: the intent is durable
     finished: bool = False  # Record: the flow is on its way to the dump
     on_sending: Callable[[], None] | None = None  # Record: the door calls it before the first byte
+    delivered: Delivered | None = field(default=None, repr=False)  # Record; the door adds to it what it streams
     outgoing: Outgoing | None = None  # Seal
     answer: Answer | None = None  # Seal
     sent: bool = False  # the door to the target
+    streaming: bool = False  # the door to the agent: the head of a streamed answer has gone out
     own: bool = False  # Local: the gateway answers this itself
     refusal: Refusal | None = None  # the guard
     stage: str | None = None  # the guard: the stage that refused or failed

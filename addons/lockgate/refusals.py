@@ -89,3 +89,4 @@ class Refusal:
 TOKEN_INSIDE = Refusal(
     403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs."
 )
+NOT_KNOWN = Refusal(503, "It cannot be read what has been revoked.", "Tell the operator; nothing was sent.")

@@ -1,4 +1,4 @@
-"""What the stages work with while the gateway runs: the rules in force, the verifier of tokens, the recorder."""
+"""What the stages work with while the gateway runs: rules in force, verifier of tokens, credentials, recorder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lockgate import __version__
+from lockgate.credentials.registry import Credentials
 from lockgate.errors import RulesInvalid, SetupError
 from lockgate.identity.jwt import Verifier
+from lockgate.identity.remote import KeyCaches
+from lockgate.identity.revocations import Revocation, Revocations
 from lockgate.model import GatewayConfig
 from lockgate.policy import documents
 from lockgate.policy.files import read_files
@@ -40,6 +43,8 @@ class Runtime:
 
     rules: Path
     current: InForce
+    credentials: Credentials
+    revocations: Revocations
     recorder: Recorder
     hash_key: bytes
 
@@ -59,7 +64,10 @@ class Runtime:
         except OSError as error:
             raise SetupError(f"The state directory {self._state} cannot be used: {error.strerror}.") from error
         self.hash_key = key(self._state, "hash")
-        self.current = InForce(generation, Verifier(generation.gateway.issuers, self._state))
+        self.credentials = Credentials(self._state, self.hash_key)
+        self._key_caches = KeyCaches()
+        self.revocations = Revocations(self._state, self._note_revoked)
+        self.current = self._in_force(generation)
         self.recorder = Recorder(self._recordings)
         self.recorder.start({"version": __version__, "generation": generation.id})
         keep(self._recordings, generation.id, generation.files)
@@ -73,7 +81,7 @@ class Runtime:
         """
         generation = assemble(files, self.rules)
         self._require_same_places(generation)
-        prepared = InForce(generation, Verifier(generation.gateway.issuers, self._state))
+        prepared = self._in_force(generation)
         keep(self._recordings, generation.id, generation.files)
         return prepared
 
@@ -86,6 +94,15 @@ class Runtime:
         change = {"from": self.current.generation.id, "to": prepared.generation.id}
         await self.recorder.durable_event("reload", change)
         self.current = prepared
+        self.warm()
+
+    def warm(self) -> None:
+        """Begin to fetch the issuers' keys that are not held yet, so that the first requests need not wait for them."""
+        self.current.verifier.warm()
+
+    def _note_revoked(self, entries: Sequence[Revocation]) -> None:
+        """Record what is revoked from now on. Raises RecordingUnavailable."""
+        self.recorder.event("revocations", {"revocations": [each.document() for each in entries]})
 
     def note_refused(self, problems: Sequence[str]) -> None:
         """Record that changed rules were not taken. Raises RecordingUnavailable."""
@@ -108,6 +125,9 @@ class Runtime:
     def now(self) -> datetime:
         """The instant a decision is made at, UTC."""
         return datetime.now(UTC)
+
+    def _in_force(self, generation: Generation) -> InForce:
+        return InForce(generation, Verifier(generation.gateway.issuers, self._state, self._key_caches))
 
     def _places(self, gateway: GatewayConfig) -> tuple[Path, Path]:
         """The directories of the recordings and of the state."""

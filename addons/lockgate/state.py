@@ -44,6 +44,32 @@ def make(path: Path, content: bytes) -> None:
 
     Raises OSError.
     """
+    draft = write_draft(path, content)
+    try:
+        path.hardlink_to(draft)  # unlike a rename, it never replaces
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    sync_directory(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file at `path` in place of what is there: 0600, durable, at every moment one of the two, whole.
+
+    Raises OSError.
+    """
+    draft = write_draft(path, content)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def write_draft(path: Path, content: bytes) -> Path:
+    """A durable file of the owner's alone beside `path`, to be given its name."""
     draft = path.with_name(f".{path.name}.{token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -51,13 +77,10 @@ def make(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)  # unlike a rename, it never replaces
-        except FileExistsError:
-            pass
-    finally:
+    except BaseException:
         draft.unlink()
-    sync_directory(path.parent)
+        raise
+    return draft
 
 
 def sync_directory(path: Path) -> None:

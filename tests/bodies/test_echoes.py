@@ -149,3 +149,35 @@ def test_windows_find_text_at_any_offset(before, text, after):
     for encoded in (b64encode(whole), urlsafe_b64encode(whole)):
         assert any(window in encoded for window in windows)
         assert redacted(text, encoded)[1] >= 1
+
+
+@pytest.mark.parametrize(
+    ("data", "begins"),
+    [
+        pytest.param(b"text s3cr", 5, id="beginning"),
+        pytest.param(b"text s3cr/t+<k&y>='\"\\?", 5, id="all-but-one"),
+        pytest.param(b"text s3cr/t+<k&y>='\"\\?~", 23, id="all"),
+        pytest.param(b"text s3cr!", 10, id="something-else"),
+        pytest.param(b"text s3", 5, id="two"),
+        pytest.param(b"text s%33cr%2", 5, id="cut-escape"),
+        pytest.param(b"text s%33cr%2e", 14, id="another-escape"),
+        pytest.param(b"text \\u00", 5, id="escape-at-first"),
+        pytest.param(b"text &#0000", 5, id="zeros"),
+        pytest.param(b"text &apos", 5, id="name"),
+        pytest.param(b"text \\n", 7, id="escape-of-something-else"),
+        pytest.param(b"s3cr s3c", 5, id="the-later"),
+        pytest.param(b"", 0, id="nothing"),
+    ],
+)
+def test_where_an_echo_may_begin(data, begins):
+    echo, *_ = echoes(SECRET)
+    assert echo.begins(data) == begins
+
+
+def test_the_end_of_base64_belongs_to_it():
+    *_, encoded, _, _ = echoes("s3cret-text-1")
+    form = b64encode(b"s3cret-text-1")
+    assert encoded.begins(b"x" + form[:-3]) == 1
+    assert encoded.begins(b"x" + form[:-1]) == 1
+    assert encoded.begins(b"x" + form) == len(form) + 1
+    assert [match[0] for match in encoded.matches(b"x" + form + b"x")] == [form]

@@ -114,7 +114,12 @@ def test_json_has_every_rule(explain: Callable[..., object], body: Callable[[str
         "principal": {"issuer": "lockgate-dev", "subject": "ann", "roles": ["support", "reader"]},
         "at": "2030-01-01T00:00:00Z",
         "request": {"method": "POST", "path": "/v1/refunds", "unseen_headers": []},
-        "target": {"name": "crm", "origin": "https://api.crm.example", "credential": "crm-token"},
+        "target": {
+            "name": "crm",
+            "origin": "https://api.crm.example",
+            "credential": "crm-token",
+            "client_cert": None,
+        },
         "masks": [{"path": "$..ssn", "kind": "redact", "argument": None, "rule": "targets/crm"}],
         "shows": [],
         "redactions": ["$.iban"],

@@ -94,6 +94,7 @@ def test_json(show: Callable[..., object]) -> None:
         "target": "crm",
         "origins": ["https://api.crm.example"],
         "credential": "crm-token",
+        "client_cert": None,
         "masks": [{"path": "$..ssn", "kind": "redact", "argument": None, "rule": "targets/crm"}],
         "shows": [],
         "redactions": [],

@@ -20,6 +20,7 @@ from lockgate.cli.simulate import read as simulated_read
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import IDENTITY_HEADERS, Exchange, exchange
 from lockgate.identity.presented import Presented
+from lockgate.identity.revocations import Revocations
 from lockgate.model import Decision, Mask, Show, Target, Verdict
 from lockgate.policy.cases import OWN_HOST, Answer, Request, Response, principal, url
 from lockgate.policy.generation import Generation
@@ -87,7 +88,7 @@ def through_the_stages(generation: Generation, request: Request) -> tuple[Exchan
     try:
         reading.requestheaders(flow)
         asyncio.run(reading.request(flow))
-        Decide(SimpleNamespace(now=lambda: NOW)).request(flow)
+        Decide(SimpleNamespace(now=lambda: NOW, revocations=Revocations(Path("none")))).request(flow)
         Approve().request(flow)
     except Refused as refused:
         return found, refused.refusal
@@ -203,7 +204,9 @@ PLAIN = Target("wiki", "https", "wiki.example", 443)
 )
 def test_answers_as_the_stage_masks_them(target: Target, decision: Decision, response: Response) -> None:
     credential = SimpleNamespace(scrub=lambda body: (body, 0)) if target.credential else None
-    found = SimpleNamespace(decision=decision, credential=credential, target=target, masks={}, scrubbed=0)
+    found = SimpleNamespace(
+        decision=decision, credential=credential, target=target, masks={}, scrubbed=0, pipeline=None
+    )
     headers = http.Headers([(name.encode(), value.encode()) for name, value in response.headers])
     coding, kind = headers.get("content-encoding"), headers.get("content-type")
     try:

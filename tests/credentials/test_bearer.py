@@ -5,5 +5,4 @@ from lockgate.credentials.bearer import bearer
 
 def test_bearer(spec, secret):
     credential = bearer(spec("bearer"), secret)
-    assert credential.header_name == "authorization"
     assert credential.apply("/", ()) == ("/", ((b"Authorization", b"Bearer " + secret.encode()),))

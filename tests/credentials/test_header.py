@@ -8,5 +8,4 @@ from lockgate.credentials.header import header
 @pytest.mark.parametrize("prefix", ["", "Token ", "key="])
 def test_header(spec, secret, prefix):
     credential = header(spec("header", field="X-Api-Key", prefix=prefix), secret)
-    assert credential.header_name == "x-api-key"
     assert credential.apply("/", ()) == ("/", ((b"X-Api-Key", f"{prefix}{secret}".encode()),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+from harness.pki import Authority
+from harness.upstream import Answer, RecordingUpstream
 from lockgate.model import Issuer
 
 NOW = 1_800_000_000
+NAME = "localhost"
 
 Sign = Callable[..., str]
 
@@ -80,6 +83,25 @@ def issuer(jwks_file: Path) -> Issuer:
         alias={"idp-support": "support"},
         max_ttl=3600.0,
     )
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def serve(authority: Authority) -> Iterator[Callable[..., RecordingUpstream]]:
+    """Serves on loopback with TLS, under a certificate of `authority`; `tls=False` without."""
+    servers: list[RecordingUpstream] = []
+
+    def serve(answer: Answer, *, tls: bool = True) -> RecordingUpstream:
+        servers.append(RecordingUpstream(answer, authority.server_context(NAME) if tls else None))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

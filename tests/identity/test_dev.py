@@ -118,4 +118,6 @@ def test_state_that_cannot_be_made(tmp_path):
 
 def test_issuer_is_always_the_same():
     issuer = dev_issuer(Issuer("x", "y", ("RS256",), "$.other", alias={"a": "b"}, max_ttl=60.0))
-    assert issuer == Issuer("lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", None, {"a": "b"}, 30.0, 60.0, True)
+    assert issuer == Issuer(
+        "lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", alias={"a": "b"}, max_ttl=60.0, dev=True
+    )

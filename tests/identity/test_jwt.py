@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import os
 from base64 import urlsafe_b64encode
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -14,10 +16,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockgate.errors import KeysUnavailable, SetupError, TokenRejected
+from lockgate.errors import KeysUnavailable, SetupError, TokenRejected, UnknownKey
 from lockgate.identity import jwt as verifying
 from lockgate.identity.dev import mint
+from lockgate.identity.jwks import parse_keys
 from lockgate.identity.jwt import Verifier
+from lockgate.identity.remote import COOL_DOWN, KeyCaches
 from lockgate.model import Issuer
 
 NOW = 1_800_000_000
@@ -448,7 +452,9 @@ class TestSetup:
             pytest.param({"algorithms": ("none",)}, "none", id="none"),
             pytest.param({"algorithms": ()}, "algorithms", id="no-algorithm"),
             pytest.param({"roles": "roles["}, "roles", id="roles-path"),
-            pytest.param({"jwks_file": None}, "jwks_file", id="no-keys"),
+            pytest.param({"jwks_file": None, "issuer": "http://a.example"}, "https only", id="discovery-over-http"),
+            pytest.param({"jwks_file": None, "issuer": "agents"}, "https only", id="discovery-of-a-name"),
+            pytest.param({"jwks_file": None, "jwks": "http://a.example/keys"}, "https only", id="keys-over-http"),
         ],
     )
     def test_unusable_issuer(self, issuer, tmp_path, change, message):
@@ -467,3 +473,96 @@ class TestSetup:
         os.truncate(issuer.jwks_file, 10)
         with pytest.raises(KeysUnavailable):
             Verifier([issuer], tmp_path).verify(sign(claims), NOW, False)
+
+
+class TestFetchedKeys:
+    @pytest.fixture
+    def remote(self, issuer):
+        return replace(issuer, jwks_file=None)
+
+    @pytest.fixture
+    def published(self, jwks):
+        """What the issuer publishes; a test may change it."""
+        return {"keys": list(jwks["keys"])}
+
+    @pytest.fixture
+    def clock(self):
+        return [1000.0]
+
+    @pytest.fixture
+    def caches(self, published, clock):
+        async def fetch(where):
+            if not published:
+                raise KeysUnavailable("down")
+            return parse_keys(json.dumps(published).encode(), where.issuer)
+
+        return KeyCaches(fetch, lambda: clock[0])
+
+    @pytest.fixture
+    def make(self, remote, caches, tmp_path):
+        return lambda **changes: Verifier([replace(remote, **changes)], tmp_path, caches)
+
+    async def test_before_and_after_they_are_there(self, make, sign, claims):
+        verifier, token = make(), sign(claims)
+        with pytest.raises(KeysUnavailable):
+            verifier.verify(token, NOW, False)
+        assert await verifier.renew_keys(token) is True
+        assert verifier.verify(token, NOW, False).subject == "agent-7"
+
+    async def test_warmed(self, make, sign, claims):
+        verifier = make()
+        verifier.warm()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        assert verifier.verify(sign(claims), NOW, False).subject == "agent-7"
+
+    async def test_rotation(self, make, sign, claims, published, clock, private_keys, to_jwk):
+        verifier, old, new = make(), sign(claims), sign(claims, "other_rsa", kid="new")
+        await verifier.renew_keys(old)
+        verifier.verify(old, NOW, False)
+        published["keys"] = [to_jwk(private_keys.other_rsa, kid="new")]
+        with pytest.raises(UnknownKey):
+            verifier.verify(new, NOW, False)
+        assert await verifier.renew_keys(new) is False
+        clock[0] += COOL_DOWN
+        assert await verifier.renew_keys(new) is True
+        assert verifier.verify(new, NOW, False).subject == "agent-7"
+        with pytest.raises(UnknownKey):  # though it was known
+            verifier.verify(old, NOW, False)
+
+    @pytest.mark.parametrize(
+        ("change", "kept"),
+        [
+            pytest.param({"audience": "lockgate", "alias": {}, "max_ttl": None}, True, id="what-tokens-must-say"),
+            pytest.param({"keys_max_age": 86400.0}, True, id="for-how-long-they-serve"),
+            pytest.param({"jwks": "https://login.example/keys"}, False, id="where-they-are"),
+            pytest.param({"ca": Path("/etc/ca.pem")}, False, id="whom-to-trust"),
+        ],
+    )
+    async def test_a_reload_while_the_issuer_is_down(self, make, sign, claims, published, change, kept):
+        before, token = make(), sign(claims)
+        await before.renew_keys(token)
+        before.verify(token, NOW, False)
+        published.clear()
+        after = make(**change)
+        if kept:
+            assert after.verify(token, NOW, False).subject == "agent-7"
+        else:
+            with pytest.raises(KeysUnavailable):
+                after.verify(token, NOW, False)
+
+    async def test_a_known_token_ends_with_the_age_of_its_key(self, make, sign, claims, published, clock):
+        verifier, token = make(keys_max_age=600.0), sign(claims)
+        await verifier.renew_keys(token)
+        published.clear()
+        clock[0] += 599
+        verifier.verify(token, NOW, False)
+        clock[0] += 1
+        with pytest.raises(KeysUnavailable):
+            verifier.verify(token, NOW, False)
+
+    async def test_keys_in_a_file_are_not_fetched(self, verifier, sign, claims):
+        assert await verifier.renew_keys(sign(claims)) is False
+
+    async def test_nobody_is_asked_for_a_token_of_a_stranger(self, make, sign, claims):
+        with pytest.raises(TokenRejected, match="unknown issuer"):
+            await make().renew_keys(sign({**claims, "iss": "https://evil.example"}))

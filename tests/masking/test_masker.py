@@ -471,3 +471,23 @@ def test_large_documents_take_time_by_their_size() -> None:
     _, counts = compile_masks(masks).apply(document)
     assert counts == {"$..ssn": 20_000, "$.users[*].name.first": 20_000, "$..tags[0]": 20_000}
     assert time.perf_counter() - started < 3
+
+
+def test_one_for_many_documents_masks_as_one_for_each() -> None:
+    masker = compile_masks([Mask("$..a", "redact"), Mask("$.l[-1]", "drop"), Mask("$.b.c", "hash")], key=b"k" * 32)
+    sequence = masker.sequence()
+    documents = [{"a": 1}, {"l": [1, 2, {"a": 1}]}, {"b": {"c": {"a": 2}}, "x": [[{"a": None}]]}, [], 7, {"l": [1]}]
+    for document in documents * 3:
+        assert sequence.apply(document) == masker.apply(document)
+
+
+def test_one_for_many_documents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.masking.masker.MANY", 5)
+    masker = compile_masks([Mask(f"$..{name}..z", "redact") for name in "abcdefgh"])
+    sequence = masker.sequence()
+    for names in ("abcd", "efgh", "acegbdfh", "hgfedcba"):
+        document: Any = {"z": 1}
+        for name in names:
+            document = {name: document}
+        assert sequence.apply(document) == masker.apply(document)
+        assert sequence._kept.size <= 5 + 3 * len(names)

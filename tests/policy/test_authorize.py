@@ -408,7 +408,7 @@ CONDITIONS = [None, *(compile_condition(text, []) for text in ("body.a == 1", "b
 RULES = st.lists(
     st.builds(
         lambda name, verdict, condition: Rule(
-            f"r/{name}", f"f:{name}", verdict, condition, masks=(Mask(f"$.{name}", "redact"),)
+            f"r/{name}", f"f:{name}", verdict, when=condition, masks=(Mask(f"$.{name}", "redact"),)
         ),
         st.sampled_from("abcdef"),
         st.sampled_from(list(Verdict)),

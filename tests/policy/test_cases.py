@@ -64,6 +64,25 @@ def test_the_long_forms(case: Callable[[str], Case]) -> None:
     assert (found.rule, found.answer) == ("support/read", Answer("withheld"))
 
 
+@pytest.mark.parametrize(
+    ("expected", "answer"),
+    [
+        pytest.param("answer: withheld", Answer("withheld"), id="withheld"),
+        pytest.param("answer: refused", Answer("refused"), id="refused"),
+        pytest.param("raw: gone", Answer("raw", "gone"), id="text"),
+        pytest.param("raw: ''", Answer("raw", ""), id="empty-text"),
+        pytest.param("body: {a: 1}", Answer("json", {"a": 1}), id="document"),
+        pytest.param("rule: support/read", None, id="whatever"),
+    ],
+)
+def test_what_the_agent_gets(case: Callable[[str], Case], expected: str, answer: Answer | None) -> None:
+    found = case(
+        f"principal: support\n    {GET}\n    response: {{raw: ''}}\n    expect: {{verdict: allow, {expected}}}"
+    )
+    assert found.answer == answer
+    assert found.response == Response(200, (), b"")
+
+
 def test_json_is_plain_and_text_is_quoted(case: Callable[[str], Case]) -> None:
     body = """{a: 600, b: "600", c: 'true', d: null, e: no, f: True, g: 1.10, h: "", i: 012, j: -0.5, k: [x, 1]}"""
     answer = case(
@@ -131,8 +150,23 @@ def test_json_is_plain_and_text_is_quoted(case: Callable[[str], Case]) -> None:
         ),
         pytest.param(
             "principal: support\n    request: {method: GET, url: 'https://x', body: {a: 1e999}}\n    expect: deny",
-            "out of range: quote it",
+            "4:56: the body is not strict JSON: a number is out of range: quote it",
             id="number",
+        ),
+        pytest.param(
+            f"principal: support\n    {GET}\n    response: {{body: {{a: [1, 1e999]}}}}\n    expect: allow",
+            "5:30: the body is not strict JSON: a number is out of range: quote it",
+            id="number-of-the-response",
+        ),
+        pytest.param(
+            f"principal: {{roles: support, claims: {{a: }}}}\n    {GET}\n    expect: allow",
+            "3:45: the value is missing: write null",
+            id="claim",
+        ),
+        pytest.param(
+            f"principal: support\n    {GET}\n    response: {{}}\n    expect: {{verdict: allow, body: {{a: 1e999}}}}",
+            "6:40: the body is not strict JSON: a number is out of range: quote it",
+            id="number-of-the-answer",
         ),
         pytest.param(
             "principal: support\n    request: {method: GET, url: 'https://x', body: {}, raw: x}\n    expect: deny",

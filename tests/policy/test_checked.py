@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lockgate.errors import Problem
-from lockgate.policy import schema
 from lockgate.policy.checked import check
 from lockgate.policy.documents import read
+from lockgate.policy.schema.targets import Target, Targets
 
 
 def checked(text: str) -> tuple[list[str], list[str], frozenset[str]]:
     problems: list[Problem] = []
-    found = check(read("targets.yaml", text.encode()), schema.Targets, "targets", schema.Target, problems)
+    found = check(read("targets.yaml", text.encode()), Targets, "targets", Target, problems)
     return [str(path[-1]) for path, _ in found.entries], [str(problem) for problem in problems], found.names
 
 
@@ -27,7 +27,7 @@ def test_right_entries_are_kept_beside_wrong_ones() -> None:
             ),
             (
                 "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect,"
-                " cookies, mask, show, redact_request"
+                " cookies, tls, mask, show, redact_request"
             ),
         ],
         frozenset("abc"),

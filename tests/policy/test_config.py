@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.model import CredentialSpec, Issuer, Limits, SecretSource, Target
+from lockgate.model import Issuer, Limits, Target, TargetTls
 from lockgate.policy.generation import Generation
 
 Loaded = Callable[..., Generation]
@@ -53,59 +53,38 @@ state: 012
             ("RS256", "ES256"),
             "$.realm_access.roles[*]",
             rules / "keys/jwks.json",
-            {"Support Agents": "support", "no": "support"},
-            60.0,
-            3600.0,
+            alias={"Support Agents": "support", "no": "support"},
+            leeway=60.0,
+            max_ttl=3600.0,
         ),
         Issuer("https://other.example", "x", ("EdDSA",), "$.roles", Path("/etc/keys.json")),
     )
     assert (gateway.recordings_dir, gateway.recordings_max_body, gateway.state) == ("/var/lib/lockgate", 64_000, "012")
 
 
+ISSUER = "{audience: x, algorithms: [ES256], roles: $.roles, "
+
+
 @pytest.mark.parametrize(
-    ("entry", "spec"),
+    ("entry", "keys"),
     [
-        pytest.param(
-            '{bearer: "env:CRM_TOKEN", hosts: [API.CRM.example]}',
-            CredentialSpec("c", "bearer", ("api.crm.example",), SecretSource("env", "CRM_TOKEN")),
-            id="bearer",
-        ),
-        pytest.param(
-            '{basic: {user: gateway, password: "file:/run/secrets/crm"}, hosts: [api.crm.example]}',
-            CredentialSpec(
-                "c", "basic", ("api.crm.example",), SecretSource("file", "/run/secrets/crm"), user="gateway"
-            ),
-            id="basic",
-        ),
-        pytest.param(
-            '{header: {name: X-Api-Key, value: "env:KEY", prefix: "Key "}, hosts: [api.crm.example, 10.0.0.5]}',
-            CredentialSpec(
-                "c",
-                "header",
-                ("api.crm.example", "10.0.0.5"),
-                SecretSource("env", "KEY"),
-                field="X-Api-Key",
-                prefix="Key ",
-            ),
-            id="header",
-        ),
-        pytest.param(
-            '{query: {name: api key, value: "env:KEY"}, hosts: ["[::1]"]}',
-            CredentialSpec("c", "query", ("::1",), SecretSource("env", "KEY"), field="api key"),
-            id="query",
-        ),
+        pytest.param("issuer: https://a.example/realms/b", {}, id="discovered"),
+        pytest.param("issuer: https://a.example/, ca: ../ca.pem, keys_max_age: 4h", {"ca": "ca.pem"}, id="private-ca"),
+        pytest.param("issuer: a, jwks: https://a.example/keys?p=1", {"jwks": "https://a.example/keys?p=1"}, id="url"),
+        pytest.param('issuer: a, jwks: "https://[::1]:8443/keys"', {"jwks": "https://[::1]:8443/keys"}, id="loopback"),
+        pytest.param("issuer: http://a.example, jwks_file: k.json", {"jwks_file": "rules/k.json"}, id="file"),
     ],
 )
-def test_credentials(loaded: Loaded, entry: str, spec: CredentialSpec) -> None:
-    targets = "targets:\n  crm: {url: https://x.example}\n"
-    generation = loaded({"credentials.yaml": f"credentials:\n  c: {entry}\n", "targets.yaml": targets})
-    assert generation.credentials == {"c": spec}
-
-
-def test_a_secret_file_is_relative_to_the_rules(loaded: Loaded, tmp_path: Path) -> None:
-    text = 'credentials:\n  crm-token: {bearer: "file:../secrets/crm", hosts: [api.crm.example]}\n'
-    source = loaded({"credentials.yaml": text}).credentials["crm-token"].source
-    assert source == SecretSource("file", str(tmp_path / "secrets/crm"))
+def test_where_an_issuers_keys_are(loaded: Loaded, tmp_path: Path, entry: str, keys: dict[str, str]) -> None:
+    [issuer] = loaded({"gateway.yaml": f"issuers:\n  - {ISSUER}{entry}}}\n"}).gateway.issuers
+    placed = {key: tmp_path / value if key in ("ca", "jwks_file") else value for key, value in keys.items()}
+    assert {"ca": issuer.ca, "jwks": issuer.jwks, "jwks_file": issuer.jwks_file} == {
+        "ca": None,
+        "jwks": None,
+        "jwks_file": None,
+        **placed,
+    }
+    assert issuer.keys_max_age == (14400.0 if "4h" in entry else 3600.0)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +115,17 @@ def test_targets(loaded: Loaded, entry: str, target: Target) -> None:
     role = "role: support\nrules: []\n"
     generation = loaded({"targets.yaml": f"targets:\n  t: {entry}\n", "roles/support.yaml": role})
     assert generation.targets == {"t": (target,)}
+
+
+def test_tls_of_a_target(loaded: Loaded, tmp_path: Path) -> None:
+    entry = "{url: https://a.example, tls: {ca: ca.pem, server_name: B.Internal, client_cert: mtls, min_version: 1.3}}"
+    files = {
+        "targets.yaml": f"targets:\n  t: {entry}\n",
+        "credentials.yaml": 'credentials:\n  mtls: {client_cert: {cert: /a.pem, key: "env:K"}, hosts: [a.example]}\n',
+        "roles/support.yaml": "role: support\nrules: []\n",
+    }
+    (target,) = loaded(files).targets["t"]
+    assert target.tls == TargetTls(tmp_path / "rules" / "ca.pem", "b.internal", "mtls", "1.3")
 
 
 def test_a_target_of_several_origins(loaded: Loaded) -> None:

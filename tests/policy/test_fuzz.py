@@ -51,6 +51,18 @@ credentials:
   search:
     header: {name: X-Api-Key, value: "env:SEARCH_KEY", prefix: "Key "}
     hosts: [search.example, 192.0.2.1]
+  mail:
+    oauth2:
+      token_url: https://login.example/token
+      client_id: lockgate
+      client_secret: "exec:op read 'op://a b/mail'"
+      scope: mail.read
+    cache: 5m
+    hosts: [mail.example]
+  forge:
+    jwt: {key: "vault:secret/forge#key", algorithm: RS256, issuer: app-7, claims: {groups: [a, b]}, ttl: 9m}
+    hosts: [forge.example]
+vault: {address: "https://vault.example:8200", token: "file:/run/vault/token"}
 """,
     "guardrails.yaml": """\
 rules:

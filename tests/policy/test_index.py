@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.model import Verdict
+from lockgate.model import Mask, Verdict
 from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import Resource, parse
 from lockgate.policy.rules import Entry, Rule
 
+MASKS = (Mask("$.a", "redact"),)
 WRITTEN = st.sampled_from(["a", "A", "b", "ab", "*", "**", "{x}", "a*", "*b", "a*b", "*a*", "%20", "%C3%84"])
 GIVEN = st.sampled_from(["a", "A", "b", "ab", "aab", "AB", "x", "%20", "%C3%84", "%C3%A4", "%41"])
 
 
-def entry(pattern: str | None, verdict: Verdict = Verdict.ALLOW) -> Entry:
-    return Entry(Rule(f"r/{pattern}", "f:1", verdict), None if pattern is None else parse(pattern))
+def entry(pattern: str | None, verdict: Verdict = Verdict.ALLOW, masks: tuple[Mask, ...] = ()) -> Entry:
+    return Entry(Rule(f"r/{pattern}", "f:1", verdict, masks=masks), None if pattern is None else parse(pattern))
 
 
 @st.composite
@@ -29,17 +30,19 @@ def patterns(draw: st.DrawFn) -> str:
 
 
 @given(
-    st.lists(st.tuples(patterns(), st.sampled_from(list(Verdict))), max_size=12),
+    st.lists(st.tuples(patterns(), st.sampled_from(list(Verdict)), st.sampled_from([(), MASKS])), max_size=12),
     st.lists(GIVEN, max_size=5),
     st.sampled_from(["", "/"]),
 )
-def test_finds_what_a_linear_search_finds(rules: list[tuple[str, Verdict]], parts: list[str], end: str) -> None:
-    entries = [entry(pattern, verdict) for pattern, verdict in rules]
+def test_finds_what_a_linear_search_finds(
+    rules: list[tuple[str, Verdict, tuple[Mask, ...]]], parts: list[str], end: str
+) -> None:
+    entries = [entry(*rule) for rule in rules]
     index = PathIndex()
     for each in entries:
         index.add(each)
     asked = Resource("/" + "/".join(parts) + (end if parts else ""))
-    fitting = [each for each in entries if each.match(asked) is not None]
+    fitting = [each for each in entries if each.match(asked) is not None or each.match_nearly(asked) is not None]
     assert set(fitting) <= set(index.find(asked))
 
 

@@ -6,7 +6,9 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, get_args
 
 import pytest
@@ -19,6 +21,11 @@ from pydantic import ValidationError
 from lockgate.errors import Problem
 from lockgate.model import MaskKind
 from lockgate.policy import cases, json_schema, schema
+from lockgate.policy.schema import Model, values
+from lockgate.policy.schema.credentials import Credential, Jwt, OAuth2, Vault
+from lockgate.policy.schema.gateway import Issuer
+from lockgate.policy.schema.rules import Guardrail, Rule
+from lockgate.policy.schema.targets import Target
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema.generate()
@@ -57,9 +64,10 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(each)
 
 
-def models() -> set[type[schema.Model]]:
-    members = [*inspect.getmembers(schema, inspect.isclass), *inspect.getmembers(cases, inspect.isclass)]
-    return {value for _, value in members if issubclass(value, schema.Model)}
+def models() -> set[type[Model]]:
+    parts = [import_module(f"{schema.__name__}.{part.name}") for part in iter_modules(schema.__path__)]
+    members = [member for part in (*parts, cases) for _, member in inspect.getmembers(part, inspect.isclass)]
+    return {member for member in members if issubclass(member, Model)}
 
 
 # The schema itself.
@@ -94,7 +102,7 @@ def test_every_model_is_in_it() -> None:
 
 
 def test_every_mask_is_in_it() -> None:
-    plain, mapping = json_schema.VALUES[schema.strategy]["anyOf"]
+    plain, mapping = json_schema.VALUES[values.strategy]["anyOf"]
     assert {*plain["enum"], *mapping["properties"]} == set(get_args(MaskKind))
 
 
@@ -261,6 +269,34 @@ WRONG = [
     pytest.param(
         credential('bearer: "env:A", hosts: [https://a.b]'), (*A_CREDENTIAL, "hosts", 0), id="host-with-scheme"
     ),
+    pytest.param(
+        credential("oauth2: {token_url: http://a.example, client_id: x, client_secret: s}, hosts: [a.example]"),
+        (*A_CREDENTIAL, "oauth2", "client_secret"),
+        id="literal-client-secret",
+    ),
+    pytest.param(
+        credential('oauth2: {token_url: "https://a.example/t", client_id: x}, hosts: [a.example]'),
+        (*A_CREDENTIAL, "oauth2"),
+        id="client-without-secret",
+    ),
+    pytest.param(
+        credential('jwt: {key: "env:A", algorithm: HS256, issuer: x}, hosts: [a.example]'),
+        (*A_CREDENTIAL, "jwt", "algorithm"),
+        id="symmetric-jwt",
+    ),
+    pytest.param(
+        credential('jwt: {key: "env:A", algorithm: RS256, issuer: x, claims: {iss: y}}, hosts: [a.example]'),
+        (*A_CREDENTIAL, "jwt", "claims"),
+        id="registered-claim",
+    ),
+    pytest.param(
+        {
+            "credentials.yaml": 'credentials:\n  crm-token: {bearer: "env:A", hosts: [api.crm.example]}\n'
+            'vault: {address: "https://a.example", token: "vault:a/b#c"}\n'
+        },
+        ("vault", "token"),
+        id="vault-token-in-vault",
+    ),
     pytest.param(gateway("issuers: [{dev: true, leeway: 3s}]"), ("issuers", 0), id="dev-and-more"),
     pytest.param(gateway("issuers: [{issuer: x}]"), ("issuers", 0), id="issuer-in-part"),
     pytest.param(gateway("issuers: [{dev: true}]\nlists: {a-b: [x]}"), ("lists",), id="list-name"),
@@ -308,8 +344,8 @@ def test_refused_of_tests(changes: dict[str, Any], place: tuple[str | int, ...])
 
 # Any keys together: editors and the loader agree on every combination.
 
-ENTRIES: dict[type[schema.Model], dict[str, list[Any]]] = {
-    schema.Rule: {
+ENTRIES: dict[type[Model], dict[str, list[Any]]] = {
+    Rule: {
         "id": ["read", 7, "a.b-c"],
         "allow": ["GET crm /x", ["any crm|wiki /**", "GET|HEAD crm /v1/{id}"]],
         "hold": ["any crm", ["POST crm /x"]],
@@ -326,7 +362,7 @@ ENTRIES: dict[type[schema.Model], dict[str, list[Any]]] = {
         "timeout": ["15m", "0s"],
         "reason": ["Because.", 42],
     },
-    schema.Target: {
+    Target: {
         "url": ["https://a.example", "http://10.0.0.5:8080"],
         "urls": [["https://a.example"]],
         "credential": ["token"],
@@ -335,26 +371,63 @@ ENTRIES: dict[type[schema.Model], dict[str, list[Any]]] = {
         "connect": ["10.0.0.7:8443"],
         "cookies": ["pass"],
     },
-    schema.Credential: {
+    Credential: {
         "hosts": [["a.example"], ["192.0.2.1", "B.example"]],
         "bearer": ["env:A"],
         "basic": [{"user": "me", "password": "file:/a"}],
         "header": [{"name": "X-Key", "value": "env:A"}, {"name": "X-Key", "value": "env:A", "prefix": "Key "}],
         "query": [{"name": "key", "value": "env:A"}],
+        "oauth2": [{"token_url": "https://login.example/token", "client_id": 7, "client_secret": "env:A"}],
+        "jwt": [{"key": "file:/a", "algorithm": "RS256", "issuer": "app"}],
+        "cache": ["5m"],
     },
-    schema.Issuer: {
+    OAuth2: {
+        "token_url": ["https://login.example/token", "http://127.0.0.1:8080/token", "http://localhost/token"],
+        "client_id": ["lockgate"],
+        "client_secret": ["vault:secret/crm#client", "exec:op read op://crm/secret"],
+        "client_key": [{"key": "env:A", "algorithm": "ES256"}, {"key": "env:A", "algorithm": "PS256", "kid": "1"}],
+        "auth": ["basic", "post"],
+        "refresh_token": ["keyring:crm/refresh"],
+        "scope": ["crm.read crm.write"],
+        "audience": ["https://api.crm.example"],
+        "resource": ["https://api.crm.example"],
+        "ca": ["ca.pem"],
+    },
+    Jwt: {
+        "key": ["file:/run/secrets/key.pem"],
+        "algorithm": ["RS256", "EdDSA"],
+        "kid": ["key-1"],
+        "issuer": ["app", 12345],
+        "subject": ["robot"],
+        "audience": ["https://api.crm.example"],
+        "claims": [{}, {"scope": "a b", "groups": ["a", "b"], "version": 1}],
+        "ttl": ["5m", "1h"],
+        "token_url": ["https://login.example/token"],
+        "scope": ["crm.read"],
+        "ca": ["ca.pem"],
+    },
+    Vault: {
+        "address": ["https://vault.internal:8200", "http://[::1]:8200/"],
+        "token": ["env:VAULT_TOKEN", "file:/run/vault/token"],
+        "namespace": ["team-a/"],
+        "ca": ["/etc/ssl/vault.pem"],
+    },
+    Issuer: {
         "dev": [True, False],
         "issuer": ["https://login.example"],
         "audience": ["lockgate"],
         "algorithms": [["RS256", "EdDSA"]],
         "roles": ["$.roles[*]"],
+        "jwks": ["https://login.example/keys", "https://login.example:8443/keys?p=agents"],
         "jwks_file": ["jwks.json"],
+        "ca": ["ca.pem"],
+        "keys_max_age": ["10m", "4h", "7d"],
         "alias": [{"Support Agents": "support"}],
         "leeway": ["30s"],
         "max_ttl": ["1h"],
     },
 }
-ENTRIES[schema.Guardrail] = {key: values for key, values in ENTRIES[schema.Rule].items() if key != "allow"}
+ENTRIES[Guardrail] = {key: values for key, values in ENTRIES[Rule].items() if key != "allow"}
 
 
 def as_text(value: Any) -> Any:
@@ -366,7 +439,7 @@ def as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def entries(model: type[schema.Model]) -> st.SearchStrategy[dict[str, Any]]:
+def entries(model: type[Model]) -> st.SearchStrategy[dict[str, Any]]:
     options = {key: st.sampled_from(values) for key, values in ENTRIES[model].items()}
     return st.fixed_dictionaries({}, optional=options)
 
@@ -374,14 +447,17 @@ def entries(model: type[schema.Model]) -> st.SearchStrategy[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("model", "needed"),
     [
-        pytest.param(schema.Rule, ("id", "allow"), id="rule"),
-        pytest.param(schema.Guardrail, ("id", "deny"), id="guardrail"),
-        pytest.param(schema.Target, ("url",), id="target"),
-        pytest.param(schema.Credential, ("hosts", "bearer"), id="credential"),
-        pytest.param(schema.Issuer, ("dev",), id="issuer"),
+        pytest.param(Rule, ("id", "allow"), id="rule"),
+        pytest.param(Guardrail, ("id", "deny"), id="guardrail"),
+        pytest.param(Target, ("url",), id="target"),
+        pytest.param(Credential, ("hosts", "bearer"), id="credential"),
+        pytest.param(Issuer, ("dev",), id="issuer"),
+        pytest.param(OAuth2, ("token_url", "client_id", "client_secret"), id="oauth2"),
+        pytest.param(Jwt, ("key", "algorithm", "issuer"), id="jwt"),
+        pytest.param(Vault, ("address",), id="vault"),
     ],
 )
-def test_the_loader_agrees(model: type[schema.Model], needed: tuple[str, ...]) -> None:
+def test_the_loader_agrees(model: type[Model], needed: tuple[str, ...]) -> None:
     asked = Draft7Validator({**json_schema.refer(model), "definitions": SCHEMA["definitions"]})
 
     @settings(max_examples=80)
@@ -394,7 +470,7 @@ def test_the_loader_agrees(model: type[schema.Model], needed: tuple[str, ...]) -
     agrees()
 
 
-def taken(model: type[schema.Model], entry: dict[str, Any]) -> bool:
+def taken(model: type[Model], entry: dict[str, Any]) -> bool:
     """Whether the loader's model takes it."""
     try:
         model.model_validate(as_text(entry))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from lockgate.errors import Problem
-from lockgate.model import Verdict
+from lockgate.model import HTTP_METHODS, Verdict
 from lockgate.policy.documents import read
 from lockgate.policy.lines import LineReader
 from lockgate.policy.rules import EVERY_METHOD, EVERY_VERB, Line
 
+ALL = "|".join(sorted(HTTP_METHODS))
 
-def line(text: str, verdict: Verdict = Verdict.DENY) -> tuple[Line | None, list[Problem]]:
+
+def line(text: str, verdict: Verdict = Verdict.DENY, quote: str = "") -> tuple[Line | None, list[Problem]]:
     problems: list[Problem] = []
-    document = read("r.yaml", f"- {text}\n".encode())
+    document = read("r.yaml", f"- {quote}{text}{quote}\n".encode())
     return LineReader(document, (0,), {"crm", "wiki"}, problems).read(text, verdict), problems
 
 
@@ -25,6 +27,8 @@ def line(text: str, verdict: Verdict = Verdict.DENY) -> tuple[Line | None, list[
         pytest.param("GET|GET crm|crm /x", ("GET",), ("crm",), "/x", id="named-twice"),
         pytest.param("any crm /x", (EVERY_METHOD,), ("crm",), "/x", id="any"),
         pytest.param("any crm", (EVERY_VERB,), ("crm",), None, id="everything"),
+        pytest.param(f"{ALL} crm /x", (EVERY_METHOD,), ("crm",), "/x", id="every-method-named"),
+        pytest.param(f"{ALL} crm", (EVERY_VERB,), ("crm",), None, id="every-method-of-everything"),
         pytest.param("GET   crm   /x", ("GET",), ("crm",), "/x", id="blanks"),
     ],
 )
@@ -34,6 +38,37 @@ def test_read(text: str, verbs: tuple[str, ...], targets: tuple[str, ...], patte
     assert found is not None
     assert (found.text, found.verbs, found.targets) == (text, verbs, targets)
     assert (found.pattern.text if found.pattern else None) == pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "expected"),
+    [
+        pytest.param("GET", Verdict.DENY, [(4, "a rule is VERB TARGET RESOURCE")], id="one-word"),
+        pytest.param("GET crm /x /y", Verdict.DENY, [(4, "a rule is VERB TARGET RESOURCE")], id="four-words"),
+        pytest.param("GET crm", Verdict.ALLOW, [(4, "an allow names a resource: write /**")], id="allow-of-everything"),
+        pytest.param("TRACE crm /x", Verdict.DENY, [(4, "TRACE is never let through: leave it out")], id="never"),
+        pytest.param(
+            "GET|head|TRACE|CONNECT|x crm /x",
+            Verdict.DENY,
+            [
+                (8, "HTTP methods are in capitals: write HEAD"),
+                (13, "TRACE is never let through"),
+                (19, "CONNECT is never let through"),
+                (27, "unknown verb x: "),
+            ],
+            id="verbs",
+        ),
+        pytest.param("GET wiki|crm|crn /x", Verdict.DENY, [(17, "unknown target crn: did you mean crm?")], id="target"),
+        pytest.param("GET crm x", Verdict.ALLOW, [(12, "a resource starts with /: write /x")], id="resource"),
+    ],
+)
+def test_wrong_lines(text: str, verdict: Verdict, expected: list[tuple[int, str]]) -> None:
+    """Each problem stands at its word, in quotes as without."""
+    for quote in ("'", '"'):
+        found, problems = line(text, verdict, quote)
+        assert found is None
+        told = zip(problems, expected, strict=True)
+        assert [(problem.column, problem.message[: len(said)]) for problem, (_, said) in told] == expected
 
 
 def test_every_word_has_its_problem() -> None:

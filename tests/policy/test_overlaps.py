@@ -26,6 +26,14 @@ from lockgate.policy.rules import EVERY_VERB, Line
         pytest.param("/f/report-*", "/f/invoice-*", False, id="globs-of-other-starts"),
         pytest.param("/f/report-*", "/f/report-7", True, id="glob-and-text"),
         pytest.param("/f/invoice-7", "/f/report-*", False, id="text-and-glob"),
+        pytest.param("/f/*bc", "/f/a*c", True, id="globs-of-ends-within-each-other"),
+        pytest.param("/f/a*c", "/f/*bc", True, id="globs-of-ends-within-each-other-reversed"),
+        pytest.param("/f/a*d*c", "/f/a*d", False, id="glob-of-two-runs-and-another-end"),
+        pytest.param("/f/a*d", "/f/a*d*c", False, id="another-end-and-glob-of-two-runs"),
+        pytest.param("/v1/*", "/v1/", False, id="star-is-never-empty"),
+        pytest.param("/v1/", "/v1/*", False, id="no-part-and-star"),
+        pytest.param("/v1", "/v1/**", True, id="two-stars-and-a-slash-alone"),
+        pytest.param("/v1/*/**", "/v1/", False, id="star-and-two-stars-and-no-part"),
     ],
 )
 def test_patterns(restricting: str, allowing: str, meet: bool) -> None:

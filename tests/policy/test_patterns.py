@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from lockgate.actions.http import canonical_path
 from lockgate.errors import RequestUnreadable
-from lockgate.policy.patterns import Resource, parse
+from lockgate.policy.patterns import Resource, covers, fit, parse
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,15 @@ from lockgate.policy.patterns import Resource, parse
         pytest.param("/f/a*a", "/f/a", None, id="ends-do-not-overlap"),
         pytest.param("/f/a*b*c", "/f/aXbYbZc", {}, id="two-runs"),
         pytest.param("/f/a*b*c", "/f/acb", None, id="order-of-runs"),
+        pytest.param("/f/a*b*c", "/f/ac", None, id="missing-between-runs"),
+        pytest.param("/f/a*bc*c", "/f/abc", None, id="what-is-between-stays-off-the-end"),
+        pytest.param("/f/a*ab*", "/f/ab", None, id="what-is-between-stays-off-the-start"),
+        pytest.param("/f/a*b*b*c", "/f/abc", None, id="each-piece-has-its-own-place"),
+        pytest.param("/f/a*b*b*c", "/f/abbc", {}, id="pieces-beside-each-other"),
+        pytest.param("/f/a*b*c*d", "/f/abcbd", {}, id="pieces-as-early-as-can-be"),
         pytest.param("/f/*a*", "/f/bab", {}, id="open-ends"),
+        pytest.param("/f/*a*", "/f/ab", {}, id="nothing-before-a-run"),
+        pytest.param("/f/*a*", "/f/bb", None, id="open-ends-around-what-is-missing"),
         pytest.param("/v1/**", "/v1", None, id="two-stars-not-the-parent"),
         pytest.param("/v1/**", "/v1/", {}, id="two-stars-with-slash"),
         pytest.param("/v1/**", "/v1/a", {}, id="two-stars-one-part"),
@@ -134,6 +143,9 @@ def test_loose(pattern: str, path: str, captures: dict[str, str] | None) -> None
             "no path has escapes of control characters, or of what is not UTF-8: such requests are refused",
             id="control-character",
         ),
+        pytest.param("/a/%0A", "no path has %0A: such requests are refused", id="line-end"),
+        pytest.param("/a/%7F", "no path has %7F: such requests are refused", id="delete"),
+        pytest.param("/a/%5C", "no path has %5C: such requests are refused", id="backslash"),
         pytest.param("/a/%3B", "no path has %3B: such requests are refused", id="encoded-semicolon"),
         pytest.param("/a/%2F", "no path has %2F: such requests are refused", id="encoded-slash"),
         pytest.param(
@@ -152,6 +164,13 @@ def test_wrong_patterns(pattern: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse(pattern)
     assert str(caught.value) == message
+
+
+def test_the_longest_pattern() -> None:
+    longest = "/" + "a" * 2047
+    assert parse(longest).match(Resource(longest)) == {}
+    with pytest.raises(ValueError, match=r"^a resource has at most 2048 characters: cut it short with \*\*$"):
+        parse(longest + "a")
 
 
 def naive(parts: Sequence[str], given: Sequence[str]) -> bool:
@@ -191,6 +210,24 @@ def test_agrees_with_the_definition(pattern: list[str], parts: list[str], slash:
     assert fits is naive(pattern, path.split("/")[1:])
 
 
+SINGLE = st.sampled_from(["a", "B", "*", "{x}", "%C3%84"])
+SPELLED = st.sampled_from(["a", "A", "b", "B", "%C3%84", "%C3%A4", "%61"])
+
+
+@given(
+    st.lists(SINGLE, min_size=1, max_size=4).filter(lambda parts: parts.count("{x}") < 2),
+    st.sampled_from(["", "/", "/**"]),
+    st.lists(SPELLED, max_size=5),
+    st.sampled_from(["", "/"]),
+)
+def test_a_shape_fits_what_the_parts_fit(pattern: list[str], tail: str, parts: list[str], slash: str) -> None:
+    found, asked = parse("/" + "/".join(pattern) + tail), Resource("/" + "/".join(parts) + (slash if parts else ""))
+    assert found.shape is not None and found.folded_shape is not None
+    assert found.match(asked) == fit(found.parts, asked.parts, asked.texts)
+    loosely = [fit(found.folded, given, [*asked.texts, ""]) for given in (asked.bare, [*asked.bare, ""])]
+    assert found.match_loosely(asked) == next((captures for captures in loosely if captures is not None), None)
+
+
 @given(st.lists(PATTERN_PART, min_size=1, max_size=5), st.lists(PIECE, min_size=1, max_size=6))
 def test_loose_fits_whatever_exact_fits(pattern: list[str], parts: list[str]) -> None:
     pattern = [part for index, part in enumerate(pattern) if index == 0 or (part, pattern[index - 1]) != ("**", "**")]
@@ -199,6 +236,42 @@ def test_loose_fits_whatever_exact_fits(pattern: list[str], parts: list[str]) ->
     if found.match(Resource(path)) is not None:
         for spelling in (path, path.upper(), path + "/", path.replace("a", "%61")):
             assert found.match_loosely(Resource(spelling)) is not None
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "certain"),
+    [
+        pytest.param("/a/b", "/A/b/", True, id="in-another-spelling"),
+        pytest.param("/a/b/", "/a/b", True, id="without-its-slash"),
+        pytest.param("/a/b", "/a", False, id="shorter"),
+        pytest.param("/b", "/a/b", False, id="its-end-only"),
+        pytest.param("/a/*", "/a/{id}", True, id="star-and-capture"),
+        pytest.param("/a/*", "/a/b", True, id="star-and-text"),
+        pytest.param("/a/b", "/a/*", False, id="text-and-star"),
+        pytest.param("/a/r*", "/a/r-*", True, id="run-and-longer-run"),
+        pytest.param("/a/r-*", "/a/r*", False, id="run-and-shorter-run"),
+        pytest.param("/a/r*", "/a/*", False, id="run-and-star"),
+        pytest.param("/a/**", "/a/*/b", True, id="two-stars"),
+        pytest.param("/a/b", "/a/**/b", False, id="text-and-two-stars"),
+        pytest.param("/a/a", "/**/a", False, id="text-is-no-two-stars"),
+        pytest.param("/*/a", "/**/a", False, id="star-is-no-two-stars"),
+        pytest.param("/**/a", "/**/b/a", True, id="two-stars-in-both"),
+    ],
+)
+def test_covers(outer: str, inner: str, certain: bool) -> None:
+    assert covers(parse(outer), parse(inner)) is certain
+
+
+def test_what_is_covered_is_matched() -> None:
+    """All short patterns against all short paths: what a deny covers for certain, it matches on every path."""
+    runs = [run for size in (1, 2, 3) for run in product(("a", "b*", "*", "**"), repeat=size)]
+    found = [parse("/" + "/".join(run)) for run in runs if ("**", "**") not in pairwise(run)]
+    paths = [Resource("/" + "/".join(run)) for size in (1, 2, 3, 4) for run in product(("a", "b", "B1"), repeat=size)]
+    fitting = {pattern: {path for path in paths if pattern.match_loosely(path) is not None} for pattern in found}
+    pairs = [(outer.text, inner.text) for outer, inner in product(found, repeat=2) if covers(outer, inner)]
+    matched = {pattern.text: fits for pattern, fits in fitting.items()}
+    assert len(pairs) > 300
+    assert [(outer, inner) for outer, inner in pairs if not matched[inner] <= matched[outer]] == []
 
 
 def canonical(raw: str) -> str:

@@ -48,8 +48,31 @@ def test_guardrails_read_bodies_of_everybody(loaded: Callable[..., Generation]) 
 
 def test_knows(loaded: Callable[..., Generation]) -> None:
     policy = loaded(RULES).policy
-    assert policy.knows("support")
-    assert not policy.knows("guardrails")
+    assert policy.knows("support") and policy.knows_any(["unknown", "support"])
+    assert not policy.knows("guardrails") and not policy.knows_any(["guardrails", "unknown"])
+    assert not policy.knows_any([])
+
+
+@pytest.mark.parametrize(
+    ("files", "altered"),
+    [
+        pytest.param({}, set(), id="nothing"),
+        pytest.param(
+            {"roles/r.yaml": "role: r\nrules: [{id: a, allow: GET crm /x, mask: {$.a: redact}}]"}, {"crm"}, id="mask"
+        ),
+        pytest.param(
+            {"roles/r.yaml": "role: r\nrules: [{id: a, allow: GET wiki /x, show: [$.a]}]"}, {"wiki"}, id="show"
+        ),
+        pytest.param(
+            {"roles/r.yaml": "role: r\nrules: [{id: a, deny: any crm, redact_request: $.a}]"}, {"crm"}, id="redact"
+        ),
+        pytest.param({"guardrails.yaml": "rules: [{id: g, mask: {$.a: redact}}]"}, {"crm", "wiki"}, id="everywhere"),
+    ],
+)
+def test_alters(loaded: Callable[..., Generation], files: dict[str, str], altered: set[str]) -> None:
+    policy = loaded({**RULES, **files}).policy
+    assert {target for target in ("crm", "wiki", "unknown") if policy.alters([target])} == altered
+    assert policy.alters(["unknown", "crm", "wiki"]) is bool(altered)
 
 
 def test_matching_rules_once_each(loaded: Callable[..., Generation]) -> None:

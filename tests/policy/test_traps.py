@@ -50,6 +50,7 @@ TRAPS = [
     pytest.param("when: !a!b c\n", f"1:7: not YAML: {TAG}", id="tag-handle"),
     pytest.param("when: ! {a: b}\n", f"1:7: {TAG}", id="tagged-mapping"),
     pytest.param("a: `x`\n", f"1:4: not YAML: a value cannot start with `: {QUOTE}", id="backtick"),
+    pytest.param("b:c: @x\n", f"1:6: not YAML: a value cannot start with @: {QUOTE}", id="at-behind-key-with-colon"),
     pytest.param("a: %x\n", f"1:4: not YAML: a value cannot start with %: {QUOTE}", id="percent"),
     pytest.param("a: b\n%x y\n", f"2:1: not YAML: {DIRECTIVE}", id="percent-first-in-line"),
     pytest.param("# x\n\n%FOO x\n---\na: b\n", f"3:1: {DIRECTIVE}", id="unknown-directive"),
@@ -71,6 +72,7 @@ TRAPS = [
     pytest.param("a: b\nc:\u00a0d\ne: f\n", f"2:3: not YAML: {SPACE}", id="no-break-space-behind-colon"),
     pytest.param("c:\u00a0d\ne: f\n", f"1:3: not YAML: {SPACE}", id="no-break-space-in-first-line"),
     pytest.param("a:\n\u00a0 b: c\n", f"2:1: {SPACE}", id="no-break-space-for-indentation"),
+    pytest.param("rules:\n  - id:\u00a0x\n    allow: y\n", f"2:8: not YAML: {SPACE}", id="no-break-space-in-item"),
     pytest.param("a:\n  -\u00a0b\n  - c\n", f"2:3: {DASH}", id="no-break-space-behind-dash"),
     pytest.param("a: \u3000b\n", f"1:4: {SPACE}", id="ideographic-space"),
     pytest.param("rules:\n  - id: a\n\tallow: x\n", f"3:1: {TABS}", id="tab-for-indentation"),
@@ -87,10 +89,15 @@ TRAPS = [
     pytest.param('- id: r\n  "allow":x\n  when: a\n', f"2:11: not YAML: {COLON}", id="tight-colon-behind-quotes"),
     pytest.param("{id: r, allow:GET crm /x}\n", f"1:15: {COLON}", id="tight-colon-in-braces"),
     pytest.param("x: y\nrole：support\nz: y\n", f"2:5: {WIDE_COLON}", id="full-width-colon"),
+    pytest.param("- id: r\n  allow：GET crm /x\n  when: a\n", f"2:8: {WIDE_COLON}", id="full-width-colon-in-item"),
     pytest.param("a: b: c\n", f"1:5: {VALUE}", id="colon-inside"),
     pytest.param("a: b c:\n", f"1:7: {VALUE}", id="colon-at-the-end"),
+    pytest.param("d:e: f: g\n", f"1:7: {VALUE}", id="colon-inside-behind-key-with-colon"),
+    pytest.param("- a\n- d:e f: g: h\n", f"2:11: {VALUE}", id="colon-inside-in-item"),
+    pytest.param("{when: a?b:[c]}\n", "1:11: not YAML: found unexpected ':'", id="colon-before-bracket"),
     pytest.param("rules:\n  -id: x\n   allow: y\n", f"2:3: {DASH}", id="tight-dash"),
     pytest.param("rules:\n  - id: x\n  -id: y\n", f"3:3: not YAML: {DASH}", id="tight-dash-later"),
+    pytest.param("rules:\n  - id: x\n  - id: y\n  -id: z\n", f"4:3: not YAML: {DASH}", id="tight-dash-further-down"),
     pytest.param("allow:\n  -GET crm /x\n  -GET crm /y\n", f"2:3: {DASH}", id="tight-dashes"),
     # Comments.
     pytest.param("a: b #c\n", f"1:6: {COMMENT}", id="tight-comment"),
@@ -103,6 +110,8 @@ TRAPS = [
     pytest.param('a: "b\nc: "d"\n', f"1:4: {CLOSED_LATE}", id="quote-closed-by-the-next"),
     pytest.param('- "GET" crm /x\n', f"1:9: {BEHIND_QUOTE}", id="text-behind-quote"),
     pytest.param('["a" b]\n', f"1:6: {BEHIND_QUOTE}", id="text-behind-quote-in-brackets"),
+    pytest.param("- 'a'\n  b\n", f"2:3: {MIXED}", id="text-below-quote"),
+    pytest.param("- [a]\n  b\n", f"2:3: {MIXED}", id="text-below-bracket"),
     pytest.param("reason: 'don't do this'\n", f"1:14: {INDENT}", id="apostrophe-in-quotes"),
     pytest.param('a: "\\d+"\n', f"1:5: {ESCAPE}", id="backslash"),
     pytest.param('a: "\\xg"\n', f"1:7: {ESCAPE}", id="half-an-escape"),
@@ -144,9 +153,10 @@ def test_what_a_slip_is_told(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", [case.values[0] for case in TRAPS])
 def test_line_ends_do_not_matter(text: str) -> None:
-    """As Windows and old Macintoshes write them, and with a mark of byte order in front."""
+    """As Windows and old Macintoshes write them, none behind the last line, and with a mark of byte order in front."""
     places = set()
-    for written in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r"), f"\ufeff{text}"):
+    others = (text.replace("\n", "\r\n"), text.replace("\n", "\r"), text.removesuffix("\n"), f"\ufeff{text}")
+    for written in (text, *others):
         with pytest.raises(RulesInvalid) as caught:
             read("f.yaml", written.encode())
         places.add(str(caught.value))

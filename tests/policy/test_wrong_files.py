@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from lockgate.errors import Problem
+from lockgate.policy.schema.credentials import CREDENTIAL_KINDS, Credential
+from lockgate.policy.schema.values import ALGORITHMS
+from lockgate.policy.sources import NEEDED
 
 Problems = Callable[..., tuple[Problem, ...]]
 
@@ -36,6 +39,41 @@ def guardrail(text: str) -> dict[str, str]:
 def credentials(text: str) -> dict[str, str]:
     return {"credentials.yaml": f"credentials:\n  crm-token: {text}\n"}
 
+
+NO_URL = "not a URL: write it as in https://login.example/keys"
+NO_PART = "a URL without user and fragment is needed here: write it as in https://login.example/keys"
+NOT_HTTPS = "keys are fetched over https only: write it as in https://login.example/keys, or name a jwks_file"
+NO_DISCOVERY = "its keys can be discovered only where issuer is an https URL without query: name its jwks or jwks_file"
+TWO_SETS = "an issuer has one of jwks and jwks_file: leave the other out"
+NOT_FETCHED = "ca and keys_max_age are for keys that are fetched, not for a jwks_file: leave them out"
+MAX_AGE = "keys that cannot be fetched anew go on serving for 10m to 7d"
+WRONG_KEYS = [
+    pytest.param(
+        {"gateway.yaml": f"issuers:\n  - audience: x\n    algorithms: [RS256]\n    roles: $.roles\n{lines}"},
+        f"gateway.yaml:{place}: {message}",
+        id=name,
+    )
+    for name, lines, place, message in [
+        ("discovery-over-http", "    issuer: http://a.example\n", "2:5", NO_DISCOVERY),
+        ("discovery-on-loopback-over-http", "    issuer: http://127.0.0.1:8080\n", "2:5", NO_DISCOVERY),
+        ("discovery-of-a-name", "    issuer: agents\n", "2:5", NO_DISCOVERY),
+        ("discovery-with-a-query", "    issuer: https://a.example/?tenant=1\n", "2:5", NO_DISCOVERY),
+        ("keys-over-http", "    issuer: a\n    jwks: http://localhost:8080/keys\n", "6:11", NOT_HTTPS),
+        ("keys-of-a-file-url", "    issuer: a\n    jwks: file:///etc/keys.json\n", "6:11", NO_URL),
+        ("keys-without-a-host", "    issuer: a\n    jwks: https:///keys\n", "6:11", NO_URL),
+        ("keys-with-a-user", "    issuer: a\n    jwks: https://u:p@a.example/keys\n", "6:11", NO_URL),
+        ("keys-with-a-fragment", "    issuer: a\n    jwks: https://a.example/keys#x\n", "6:11", NO_PART),
+        ("keys-at-port-0", "    issuer: a\n    jwks: https://a.example:0/keys\n", "6:11", NO_PART),
+        ("keys-twice", "    issuer: a\n    jwks: https://a.example\n    jwks_file: k.json\n", "2:5", TWO_SETS),
+        ("ca-of-a-file", "    issuer: a\n    jwks_file: k.json\n    ca: ca.pem\n", "2:5", NOT_FETCHED),
+        ("age-of-a-file", "    issuer: a\n    jwks_file: k.json\n    keys_max_age: 1h\n", "2:5", NOT_FETCHED),
+        ("keys-that-age-at-once", "    issuer: https://a.example\n    keys_max_age: 9m\n", "6:19", MAX_AGE),
+        ("keys-that-never-age", "    issuer: https://a.example\n    keys_max_age: 8d\n", "6:19", MAX_AGE),
+    ]
+]
+
+AWS_KEYS = 'access_key_id: "env:A", secret_access_key: "env:B"'
+MUTUAL = {"credentials.yaml": 'credentials:\n  mtls: {client_cert: {cert: /a.pem, key: "env:K"}, hosts: [b.example]}\n'}
 
 WRONG = [
     # What YAML itself trips over.
@@ -441,23 +479,210 @@ WRONG = [
     # Credentials.
     pytest.param(
         credentials("{bearer: s3cr3t, hosts: [api.crm.example]}"),
-        "credentials.yaml:2:23: a secret never stands in the rules: write env:NAME or file:/path, in quotes",
+        f"credentials.yaml:2:23: {NEEDED}",
         id="literal-secret",
     ),
     pytest.param(
         credentials("{bearer s3cr3t, hosts: [api.crm.example]}"),
-        "credentials.yaml:2:15: unknown key: known here: hosts, bearer, basic, header, query",
+        f"credentials.yaml:2:15: unknown key: known here: {', '.join(Credential.model_fields)}",
         id="literal-secret-as-key",
     ),
     pytest.param(
         credentials("{hosts: [api.crm.example]}"),
-        "credentials.yaml:2:14: a credential has exactly one of bearer, basic, header and query",
+        f"credentials.yaml:2:14: a credential has exactly one of {', '.join(CREDENTIAL_KINDS)}",
         id="no-kind",
     ),
     pytest.param(
         credentials('{bearer: "env:A"}'),
         "credentials.yaml:2:14: the key hosts is missing",
         id="no-hosts",
+    ),
+    pytest.param(
+        credentials('{bearer: "exec:./get-secret", hosts: [api.crm.example]}'),
+        "credentials.yaml:2:23: after exec: the command is one on the PATH, or a whole path from / on",
+        id="relative-command",
+    ),
+    pytest.param(
+        credentials('{bearer: "vault:secret/crm#token", hosts: [api.crm.example]}'),
+        "credentials.yaml:2:3: which Vault is not said: add vault: {address: https://...} beside credentials",
+        id="no-vault",
+    ),
+    pytest.param(
+        credentials('{bearer: "env:A", hosts: [api.crm.example]}\nvault: {address: "http://vault.example"}'),
+        "credentials.yaml:3:18: what gives out secrets is asked over https, or over http on this machine: "
+        "write it as in https://login.crm.example/oauth2/token",
+        id="vault-without-tls",
+    ),
+    pytest.param(
+        credentials('{bearer: "env:A", hosts: [api.crm.example]}\nvault: {address: "https://a.b", token: "file:t"}'),
+        "credentials.yaml:3:1: a secret must lie outside the rules directory, whose text is kept with the records",
+        id="vault-token-among-the-rules",
+    ),
+    pytest.param(
+        credentials('{bearer: "env:A", cache: 5m, hosts: [api.crm.example]}'),
+        "credentials.yaml:2:32: cache is for secrets of exec, vault and keyring; others are read for each request: "
+        "leave it out",
+        id="cache-of-what-is-not-kept",
+    ),
+    pytest.param(
+        credentials(
+            '{oauth2: {token_url: "https://a.b/t?key=s3cr3t", client_id: x, client_secret: "env:A"}, hosts: [a.b]}'
+        ),
+        "credentials.yaml:2:35: a URL without user, query and fragment is needed here: "
+        "write it as in https://login.crm.example/oauth2/token",
+        id="token-url-with-query",
+    ),
+    pytest.param(
+        credentials('{oauth2: {token_url: "https://me:s3cr3t@a.b", client_id: x, client_secret: y}, hosts: [a.b]}'),
+        "credentials.yaml:2:35: not a URL: write it as in https://login.crm.example/oauth2/token\n"
+        f"credentials.yaml:2:89: {NEEDED}",
+        id="token-url-with-password",
+    ),
+    pytest.param(
+        credentials('{oauth2: {token_url: "https://a.b/t", client_id: x}, hosts: [api.crm.example]}'),
+        "credentials.yaml:2:23: a client shows who it is: name its client_secret or client_key",
+        id="client-without-secret",
+    ),
+    pytest.param(
+        credentials(
+            '{oauth2: {token_url: "https://a.b/t", client_id: x, client_secret: "env:A", '
+            'client_key: {key: "env:B", algorithm: RS256}}, hosts: [api.crm.example]}'
+        ),
+        "credentials.yaml:2:23: a client has one of client_secret and client_key: leave the other out",
+        id="client-with-both",
+    ),
+    pytest.param(
+        credentials(
+            '{oauth2: {token_url: "https://a.b/t", client_id: x, auth: post, refresh_token: "env:A"}, hosts: [a.b]}'
+        ),
+        "credentials.yaml:2:23: auth says how a client_secret is shown: leave it out",
+        id="auth-of-nothing",
+    ),
+    pytest.param(
+        credentials(
+            '{oauth2: {token_url: "https://a.b/t", client_id: x, auth: body, client_secret: "env:A"}, hosts: [a.b]}'
+        ),
+        "credentials.yaml:2:72: the values taken here are basic or post",
+        id="auth",
+    ),
+    pytest.param(
+        credentials('{jwt: {key: "env:A", algorithm: HS256, issuer: x, ttl: 30s}, hosts: [api.crm.example]}'),
+        "credentials.yaml:2:46: not an algorithm that is taken: "
+        f"{', '.join(ALGORITHMS)}\n"
+        "credentials.yaml:2:69: a JWT is good for 1m to 24h",
+        id="jwt-values",
+    ),
+    pytest.param(
+        credentials('{jwt: {key: "env:A", algorithm: RS256, issuer: x, claims: {exp: "9"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:20: claims has no iss, sub, aud, exp, nbf, iat and jti: those are made from the other keys",
+        id="jwt-registered-claim",
+    ),
+    pytest.param(
+        credentials('{jwt: {key: "env:A", algorithm: RS256, issuer: x, claims: {a: {b: c}}}, hosts: [a.b]}'),
+        "credentials.yaml:2:76: the value of a claim is text, or a list of text",
+        id="jwt-nested-claim",
+    ),
+    pytest.param(
+        credentials('{jwt: {key: "env:A", algorithm: RS256, issuer: x, scope: y}, hosts: [a.b]}'),
+        "credentials.yaml:2:20: scope and ca are for a token_url: leave them out",
+        id="jwt-scope-of-nothing",
+    ),
+    pytest.param(
+        credentials(f"{{aws: {{{AWS_KEYS}, region: Frankfurt am Main}}, hosts: [a.b]}}"),
+        "credentials.yaml:2:20: the key service is missing\n"
+        "credentials.yaml:2:81: a name as AWS writes it is needed here: lower-case letters, digits and -,"
+        " as in eu-central-1",
+        id="aws-region",
+    ),
+    pytest.param(
+        credentials(f"{{aws: {{{AWS_KEYS}, region: r, service: s3, s3cr3t: x}}, hosts: [a.b]}}"),
+        "credentials.yaml:2:97: unknown key: known here: access_key_id, secret_access_key, session_token, region,"
+        " service",
+        id="aws-unknown-key-is-not-repeated",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "{body}", headers: {X-Sig: "v1"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:21: no header carries the {signature}: write it into the value of one of headers",
+        id="hmac-without-its-signature",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "{timestamp}", headers: {X-Sig: "{signature}"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:21: the target cannot know the {timestamp} that is signed: send it in one of headers",
+        id="hmac-unknown-timestamp",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "{payload}", headers: {Host: "{body"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:48: the placeholders known here are {timestamp}, {method}, {host}, {path}, {query}, {uri},"
+        " {body}, {body_hash}, {key_id}\n"
+        "credentials.yaml:2:77: the placeholders known here are {signature}, {timestamp}, {key_id}\n"
+        "credentials.yaml:2:77: this header is the gateway's own: a credential cannot be in it",
+        id="hmac-placeholders",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "x", headers: {X-Sig: "{key_id}{signature}"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:21: {key_id} is used, and no key_id says where it is kept",
+        id="hmac-no-key-id",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "x", headers: {X-S: "{signature}", x-s: "y"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:21: two headers differ in letter case alone, which makes them one: leave one out",
+        id="hmac-one-header-twice",
+    ),
+    pytest.param(
+        credentials('{hmac: {secret: "env:A", content: "x", headers: {X-S: "é{signature}"}}, hosts: [a.b]}'),
+        "credentials.yaml:2:68: the value of a header is visible ASCII",
+        id="hmac-header-value",
+    ),
+    pytest.param(
+        credentials(
+            '{hmac: {secret: "env:A", content: "x", headers: {X-S: "{signature}"}, algorithm: md5}, hosts: [a.b]}'
+        ),
+        "credentials.yaml:2:95: the values taken here are sha256 or sha512",
+        id="hmac-algorithm",
+    ),
+    pytest.param(
+        credentials('{client_cert: {cert: a.pem, key: "-----BEGIN s3cr3t"}, hosts: [a.b]}'),
+        "credentials.yaml:2:47: a secret never stands in the rules: write where it is kept, in quotes: env:NAME,"
+        " file:PATH, exec:COMMAND, vault:MOUNT/PATH#FIELD or keyring:SERVICE/USER",
+        id="private-key-in-the-rules",
+    ),
+    pytest.param(
+        credentials('{client_cert: {cert: a.pem, key: "file:a.key"}, hosts: [a.b]}') | targets("a: {url: https://a.b}"),
+        "credentials.yaml:2:3: a secret must lie outside the rules directory, whose text is kept with the records",
+        id="private-key-among-the-rules",
+    ),
+    pytest.param(
+        targets("a: {url: https://api.crm.example:8443, tls: {client_cert: crm-token}}"),
+        "targets.yaml:2:61: the credential crm-token is no client certificate: name it as the target's credential",
+        id="token-as-certificate",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, tls: {client_cert: mtls}}") | MUTUAL,
+        "targets.yaml:2:50: the credential mtls is not for a.example: add the host to its hosts, or name another"
+        " credential",
+        id="certificate-of-another-host",
+    ),
+    pytest.param(
+        targets("a: {url: https://b.example, credential: mtls}") | MUTUAL,
+        "targets.yaml:2:43: the credential mtls is a client certificate: name it in tls, as client_cert",
+        id="certificate-as-credential",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, tls: {client_cert: crm-tokn}}"),
+        "targets.yaml:2:50: unknown credential crm-tokn: did you mean crm-token?",
+        id="unknown-certificate",
+    ),
+    pytest.param(
+        targets("a: {url: http://a.example, tls: {ca: a.pem}}"),
+        "targets.yaml:2:6: tls is for https: leave it out, or write https in the url",
+        id="tls-of-http",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, tls: {min_version: 1.1, server_name: a b, verify: no}}"),
+        "targets.yaml:2:50: the values taken here are 1.2 or 1.3\n"
+        "targets.yaml:2:68: not a host name: write it as in api.crm.example, without scheme, port or final dot\n"
+        "targets.yaml:2:73: unknown key verify: known here: ca, server_name, client_cert, min_version",
+        id="tls-keys",
     ),
     pytest.param(
         credentials('{bearer: "file:secret.txt", hosts: [api.crm.example]}'),
@@ -477,7 +702,7 @@ WRONG = [
     ),
     pytest.param(
         gateway("issuers:\n  - issuer: https://a.example\n    audience: x\n"),
-        "gateway.yaml:2:5: the issuer lacks algorithms, roles, jwks_file",
+        "gateway.yaml:2:5: the issuer lacks algorithms, roles",
         id="issuer-without-keys",
     ),
     pytest.param(
@@ -489,6 +714,7 @@ WRONG = [
         " ES512, EdDSA",
         id="symmetric-algorithm",
     ),
+    *WRONG_KEYS,
     pytest.param(
         gateway("issuers:\n  - dev: true\n  - dev: true\n"),
         "gateway.yaml:3:5: the issuer lockgate-dev is named twice: remove one",

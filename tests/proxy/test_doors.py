@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy import http, options
 from mitmproxy.connection import Server
 from mitmproxy.proxy.context import Context
@@ -23,8 +24,11 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.test import tflow
 
-from lockgate.exchange import Answer, Exchange, Outgoing, Vetted, exchange
-from lockgate.model import Decision, Principal, Target, Verdict
+from lockgate.credentials.client_cert import ClientCertificate
+from lockgate.credentials.credential import Signature, Signer, Unsigned
+from lockgate.credentials.places import Places
+from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, Vetted, exchange
+from lockgate.model import Decision, Principal, Target, TargetTls, Verdict
 from lockgate.proxy import latch
 from lockgate.proxy.doors import GatedStream, Shut
 from lockgate.refusals import Refusal
@@ -57,8 +61,22 @@ def case() -> Case:
     found.outgoing = Outgoing.of(flow.request)
     server = Server(address=("api.crm.example", 443), peername=("203.0.113.5", 443), sni="api.crm.example", tls=True)
     server.timestamp_tls_setup = 1.0
-    found.session.vetted[server.id] = Vetted(TARGET, frozenset({"203.0.113.5"}))
+    found.session.vetted[server.id] = Vetted(Dialled(TARGET), frozenset({"203.0.113.5"}))
     return Case(stream, flow, found, server)
+
+
+MUTUAL = replace(TARGET, tls=TargetTls(client_cert="crm-mtls"))
+
+
+def certificate() -> ClientCertificate:
+    return ClientCertificate("crm-mtls", [], ec.generate_private_key(ec.SECP256R1()))
+
+
+def mutual(case: Case, shown: ClientCertificate | None) -> ClientCertificate:
+    """The target wants a certificate, which the exchange has; the connection has `shown`."""
+    case.found.target, case.found.certificate = MUTUAL, certificate()
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(MUTUAL, shown), frozenset({"203.0.113.5"}))
+    return case.found.certificate
 
 
 def head(case: Case) -> RequestHeaders:
@@ -74,6 +92,52 @@ def test_with_every_proof_the_frozen_request_goes_out_once(case: Case) -> None:
         case.stream._to_target(head(case), case.server)
 
 
+def test_the_connection_has_the_certificate_of_the_request(case: Case) -> None:
+    wanted = mutual(case, None)
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(MUTUAL, wanted), frozenset({"203.0.113.5"}))
+    case.stream._to_target(head(case), case.server)
+    assert case.found.sent
+
+
+def test_the_name_is_the_one_of_the_targets_entry(case: Case) -> None:
+    target = case.found.target = replace(TARGET, tls=TargetTls(server_name="crm.internal"))
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(target), frozenset({"203.0.113.5"}))
+    with pytest.raises(Shut, match="another name"):
+        case.stream._to_target(head(case), case.server)
+    case.server.sni = "crm.internal"
+    case.stream._to_target(head(case), case.server)
+    assert case.found.sent
+
+
+def test_a_signature_is_of_what_was_frozen(case: Case) -> None:
+    signed: list[object] = []
+
+    class Signs(Signer):
+        def sign(self, request: Unsigned, now: float) -> Signature:
+            signed.append(request)
+            return Signature(self, "0123456789abcdef", [("X-Signature", f"t={now:.0f} 0123456789abcdef")])
+
+    case.found.credential = Signs("crm", Places(frozenset({"x-signature"})), ("correct-horse",))
+    case.found.target = target = replace(TARGET, credential="crm")
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(target), frozenset({"203.0.113.5"}))
+    (send, *_) = case.stream._to_target(head(case), case.server)
+    assert signed == [case.found.outgoing]
+    assert send.event.request.headers["x-signature"].endswith(" 0123456789abcdef")
+    assert "x-signature" not in case.flow.request.headers
+    assert case.found.credential.scrub(b"0123456789abcdef correct-horse")[1] == 2
+
+
+def test_what_cannot_be_signed_does_not_go_out(case: Case) -> None:
+    class Refuses(Signer):
+        def sign(self, request: Unsigned, now: float) -> Signature:
+            raise ValueError
+
+    case.found.credential = Refuses("crm", Places(), ())
+    with pytest.raises(ValueError):
+        case.stream._to_target(head(case), case.server)
+    assert not case.found.sent
+
+
 UNPROVEN: dict[str, Callable[[Case], object]] = {
     "replayed": lambda case: setattr(case.flow, "is_replay", "request"),
     "refused": lambda case: setattr(case.found, "refusal", Refusal(403, "No.")),
@@ -87,6 +151,7 @@ UNPROVEN: dict[str, Callable[[Case], object]] = {
     "cannot-be-noted": lambda case: setattr(case.found, "on_sending", None),
     "expired": lambda case: setattr(case.found, "principal", replace(case.found.principal, expires_at=1.0)),
     "no-credential": lambda case: setattr(case.found, "target", replace(TARGET, credential="crm-token")),
+    "no-certificate": lambda case: setattr(case.found, "target", MUTUAL),
     "not-frozen": lambda case: setattr(case.found, "outgoing", None),
     "method-changed": lambda case: setattr(case.flow.request, "method", "DELETE"),
     "path-changed": lambda case: setattr(case.flow.request, "path", "/other"),
@@ -121,8 +186,13 @@ WRONG_CONNECTIONS: dict[str, Callable[[Case], object]] = {
     "verified-for-another": lambda case: setattr(case.server, "sni", "other.example"),
     "not-vetted": lambda case: case.found.session.vetted.clear(),
     "vetted-for-another": lambda case: case.found.session.vetted.update(
-        {case.server.id: Vetted(OTHER, frozenset({"203.0.113.5"}))}
+        {case.server.id: Vetted(Dialled(OTHER), frozenset({"203.0.113.5"}))}
     ),
+    "with-another-certificate": lambda case: case.found.session.vetted.update(
+        {case.server.id: Vetted(Dialled(TARGET, certificate()), frozenset({"203.0.113.5"}))}
+    ),
+    "without-its-certificate": lambda case: mutual(case, None),
+    "with-the-one-before": lambda case: mutual(case, certificate()),
     "another-address-answered": lambda case: setattr(case.server, "peername", ("127.0.0.1", 443)),
     "no-address": lambda case: setattr(case.server, "peername", None),
 }
@@ -196,5 +266,5 @@ def test_what_is_a_tunnel(case: Case, method: str, principal: bool, refusal: boo
 def test_an_error_says_nothing_of_the_wire(case: Case) -> None:
     error = ResponseProtocolError(1, "unexpected server response: 078-05-1120", ErrorCode.GENERIC_SERVER_ERROR)
     *sends, _ = case.stream._error_to_agent(error)
-    assert b"078" not in b"".join(getattr(send.event, "data", b"") for send in sends)
+    assert b"078-05" not in b"".join(getattr(send.event, "data", b"") for send in sends)
     assert sends[0].event.response.status_code == 502

@@ -17,7 +17,7 @@ from mitmproxy.exceptions import AddonHalt
 from mitmproxy.test import tflow
 
 from lockgate.errors import Refused
-from lockgate.exchange import Answer, Vetted, exchange, session
+from lockgate.exchange import Answer, Dialled, Vetted, exchange, session
 from lockgate.model import Target
 from lockgate.proxy import latch, reach
 from lockgate.proxy.answers import PAGES
@@ -459,7 +459,7 @@ def server() -> Server:
 @pytest.fixture
 def vetted(client: Client, server: Server) -> dict[str, Vetted]:
     found = session(client).vetted
-    found[server.id] = Vetted(Target("crm", "https", "api.crm.example", 443), frozenset())
+    found[server.id] = Vetted(Dialled(Target("crm", "https", "api.crm.example", 443)), frozenset())
     return found
 
 

@@ -42,6 +42,16 @@ def filtered(message: str, *args: object, exc_info: bool = False) -> str:
             "TLS with a client failed: it does not trust the gateway's CA.",
             id="untrusted",
         ),
+        pytest.param(
+            f"Server TLS handshake failed. Certificate verify failed: {SECRET}",
+            "TLS with a target failed: its certificate does not verify, it takes none of ours, or it speaks no TLS.",
+            id="target",
+        ),
+        pytest.param(
+            f"TLS Error: [('SSL routines', '', '{SECRET}')]",
+            "TLS broke off with an alert: a target does so that takes no certificate of ours.",
+            id="alert",
+        ),
     ],
 )
 def test_what_is_shown(message: str, shown: str) -> None:
@@ -73,3 +83,12 @@ def test_every_logger_that_may_quote_the_wire_is_filtered(name: str, caplog: pyt
 def test_connection_handling_speaks_through_filtered_loggers() -> None:
     assert {"mitmproxy.proxy.server", "mitmproxy.addonmanager", "mitmproxy.master", "asyncio"} < set(LOGGERS)
     assert {"tornado.access", "tornado.application", "tornado.general"} < set(LOGGERS)
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11"])
+def test_our_own_client_says_nothing_of_what_it_asks(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    install()
+    logging.getLogger(name).info("HTTP Request: POST https://login.example/%s", SECRET)
+    logging.getLogger(name).debug("receive_response_headers.complete return_value=%s", SECRET)
+    assert caplog.messages == []

@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.options import Options
 from mitmproxy.proxy.commands import OpenConnection
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import TlsData
+from OpenSSL import SSL
 
-from lockgate.exchange import Vetted, session
-from lockgate.model import Target
-from lockgate.proxy import reach
+from lockgate.credentials.client_cert import ClientCertificate
+from lockgate.exchange import Dialled, Vetted, session
+from lockgate.model import Target, TargetTls
+from lockgate.proxy import handshake, reach
 from lockgate.proxy.internals import server as proxy_server
 
 OWN = {8080}
@@ -85,6 +94,105 @@ def test_an_address_of_this_machine_is_known(monkeypatch: pytest.MonkeyPatch) ->
     assert not reach.is_own("192.0.2.1")
 
 
+# TLS with a target
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """With what each context was made."""
+    found: list[tuple[Any, ...]] = []
+
+    def make_context(*arguments: Any) -> SSL.Context:
+        found.append(arguments)
+        if arguments[0].ca == Path("/gone.pem"):
+            raise ValueError("/gone.pem has no certificates")
+        return SSL.Context(SSL.TLS_CLIENT_METHOD)
+
+    monkeypatch.setattr(handshake, "make_context", make_context)
+    options = SimpleNamespace(ssl_verify_upstream_trusted_ca="/trusted.pem")
+    monkeypatch.setattr(reach.ctx, "options", options, raising=False)
+    return found
+
+
+CERTIFICATE = ClientCertificate("api-mtls", [], ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tls", "certificate", "own"),
+    [
+        pytest.param("https", TargetTls(), None, False, id="as-any-other"),
+        pytest.param("https", TargetTls(server_name="b.internal"), None, False, id="another-name"),
+        pytest.param("https", TargetTls(ca=Path("/ca.pem")), None, True, id="its-own-ca"),
+        pytest.param("https", TargetTls(min_version="1.3"), None, True, id="newer"),
+        pytest.param("https", TargetTls(client_cert="api-mtls"), CERTIFICATE, True, id="mutual"),
+        pytest.param("http", TargetTls(), None, False, id="http"),
+    ],
+)
+async def test_what_tls_begins_with(
+    made: list[tuple[Any, ...]], scheme: Any, tls: TargetTls, certificate: ClientCertificate | None, own: bool
+) -> None:
+    wanted = Target("t", scheme, "api.example", 443, tls=tls)
+    context = await reach.begin_tls(Dialled(wanted, certificate))
+    assert made == ([(tls, certificate, "/trusted.pem")] if own else [])
+    assert (context is not None) is own
+
+
+def connection(wanted: Target) -> tuple[Client, Server]:
+    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
+    server = Server(address=("203.0.113.1", 443))
+    server.tls = True
+    session(client).dials["203.0.113.1", 443] = Dialled(wanted)
+    return client, server
+
+
+async def test_where_tls_cannot_begin_nothing_is_dialled(
+    made: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reach, "may_dial", lambda *_: True)
+    client, server = connection(replace(target(private=True), tls=TargetTls(ca=Path("/gone.pem"))))
+    await reach.Reach().server_connect(ServerConnectionHookData(server=server, client=client))
+    assert server.error == reach.REFUSED
+    assert session(client).vetted == {}
+    assert [record.getMessage() for record in caplog.records] == ["Target t: /gone.pem has no certificates."]
+
+
+def started(client: Client, server: Server) -> TlsData:
+    return TlsData(server, Context(client, Options()))
+
+
+@pytest.mark.parametrize("name", [None, "b.internal"])
+def test_the_targets_own_name_is_verified(name: str | None) -> None:
+    wanted = replace(target(private=False), tls=TargetTls(server_name=name))
+    client, server = connection(wanted)
+    server.sni, client.sni = "agents.example", "agents.example"
+    session(client).vetted[server.id] = Vetted(Dialled(wanted), frozenset())
+    start = started(client, server)
+    reach.Reach().tls_start_server(start)
+    assert server.sni == (name or "api.example")
+    assert start.ssl_conn is None  # mitmproxy's own
+
+
+def test_tls_begins_with_what_was_made_for_the_connection() -> None:
+    wanted = target(private=False)
+    client, server = connection(wanted)
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    session(client).vetted[server.id] = Vetted(Dialled(wanted), frozenset(), context)
+    start = started(client, server)
+    reach.Reach().tls_start_server(start)
+    assert start.ssl_conn is not None
+    assert start.ssl_conn.get_context() is context
+    assert start.ssl_conn.get_servername() == b"api.example"
+
+
+def test_tls_does_not_begin_on_a_connection_that_was_not_vetted() -> None:
+    client, server = connection(target(private=False))
+    with pytest.raises(KeyError):
+        reach.Reach().tls_start_server(started(client, server))
+
+
+# How long a connection counts
+
+
 @pytest.mark.parametrize("fault", [None, OSError, asyncio.CancelledError])
 async def test_a_connection_is_vetted_until_it_is_closed(
     monkeypatch: pytest.MonkeyPatch, fault: type[BaseException] | None
@@ -92,7 +200,7 @@ async def test_a_connection_is_vetted_until_it_is_closed(
     during: list[set[str]] = []
 
     async def open_connection(handler: Any, command: OpenConnection) -> None:
-        session(client).vetted[server.id] = Vetted(wanted, frozenset())
+        session(client).vetted[server.id] = Vetted(Dialled(wanted), frozenset())
         during.append(set(session(client).vetted))
         if fault:
             raise fault
@@ -100,9 +208,10 @@ async def test_a_connection_is_vetted_until_it_is_closed(
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
     server, wanted = Server(address=("api.example", 443)), target(private=False)
     server.tls = True
-    session(client).dials["api.example", 443] = wanted
-    session(client).vetted["another"] = Vetted(wanted, frozenset())
+    session(client).dials["api.example", 443] = Dialled(wanted)
+    session(client).vetted["another"] = Vetted(Dialled(wanted), frozenset())
     monkeypatch.setattr(proxy_server.ConnectionHandler, "open_connection", None)
+    monkeypatch.setattr(handshake, "install", lambda: None)
     reach.install(open_connection)
     opened: Any = proxy_server.ConnectionHandler.open_connection
     with pytest.raises(fault) if fault else nullcontext():

@@ -10,6 +10,7 @@ from mitmproxy import certs, flow, http
 from mitmproxy.io import FlowReader
 from mitmproxy.test import tflow, tutils
 
+from lockgate.recordings.delivered import Delivered
 from lockgate.recordings.dump import dumps, event_state, flow_state, loads, plain, stopped_state
 
 SECRET = "s3cr3t-value"
@@ -374,3 +375,38 @@ def test_a_repaired_flow_says_that_the_gateway_stopped(
     assert again.error.msg == f"The gateway stopped before this request was finished; {words}."
     repaired = {"time": "1970-01-01T00:00:09.000+00:00", "sending": sending}
     assert again.metadata["lockgate"] == {**projection, "repaired": repaired}
+
+
+@pytest.fixture
+def delivered() -> Delivered:
+    streamed = Delivered(1000, b"k" * 32)
+    streamed.add(b'data: {"password": "hunter2-hunter2"}\n\n')
+    streamed.end("complete")
+    return streamed
+
+
+def test_of_a_stream_what_was_delivered_is_the_body(
+    http_flow: http.HTTPFlow, projection: dict[str, Any], delivered: Delivered
+) -> None:
+    assert http_flow.response
+    http_flow.response.raw_content = None
+    state = flow_state(http_flow, projection, streamed=delivered)
+    assert state["response"]["content"] == b'data: {"password": "[redacted]"}\n\n'
+    assert lockgate(state)["streamed"] == {"length": delivered.length, "ended": "complete"}
+    assert lockgate(state)["redacted"]["response"] == ["field:password"]
+    [again] = read(dumps(state))
+    assert isinstance(again, http.HTTPFlow)
+
+
+def test_half_a_coded_stream_is_withheld(http_flow: http.HTTPFlow, projection: dict[str, Any]) -> None:
+    streamed = Delivered(1000, b"k" * 32)
+    streamed.add(gzip.compress(b"x" * 1000)[:20])
+    assert http_flow.response
+    http_flow.response.headers["content-encoding"] = "gzip"
+    state = flow_state(http_flow, projection, streamed=streamed)
+    assert state["response"]["content"] == b""
+    assert "cut short" in lockgate(state)["withheld"]["response"]
+
+
+def test_without_an_answer_nothing_was_streamed(projection: dict[str, Any], delivered: Delivered) -> None:
+    assert "streamed" not in lockgate(flow_state(tflow.tflow(), projection, streamed=delivered))

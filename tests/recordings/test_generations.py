@@ -15,7 +15,7 @@ def test_every_file_is_kept_as_it_was_and_private(tmp_path: Path) -> None:
     keep(tmp_path, "abc", FILES)
     kept = tmp_path / "generations" / "abc"
     assert {path.relative_to(kept).as_posix(): path.read_bytes() for path in kept.rglob("*") if path.is_file()} == FILES
-    for path in (tmp_path / "generations").rglob("*"):
+    for path in [tmp_path / "generations", *(tmp_path / "generations").rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 

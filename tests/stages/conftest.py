@@ -14,8 +14,10 @@ from mitmproxy.net.http.url import hostport
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
+from lockgate.credentials.registry import Credentials
 from lockgate.exchange import exchange
 from lockgate.identity.presented import Presented
+from lockgate.identity.revocations import Revocations
 from lockgate.model import Principal
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import assemble
@@ -71,16 +73,24 @@ rules:
 
 @dataclass
 class Tokens:
-    """A verifier that knows one answer, and keeps what it was asked."""
+    """A verifier that knows one answer, and keeps what it was asked. `renew` stands for the wait for keys, if any."""
 
     answer: Principal | Exception
     asked: list[tuple[str, float, bool]] = field(default_factory=list)
+    renew: Callable[[], None] | None = None
 
     def verify(self, token: str, now: float, peer_is_loopback: bool) -> Principal:
         self.asked.append((token, now, peer_is_loopback))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def renew_keys(self, token: str) -> bool:
+        if self.renew is None:
+            return False
+        renew, self.renew = self.renew, None
+        renew()
+        return True
 
 
 @dataclass
@@ -141,11 +151,13 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def runtime(generation: Generation, tokens: Any, kept: Any) -> Runtime:
+def runtime(generation: Generation, tokens: Any, kept: Any, tmp_path: Path) -> Runtime:
     made = Runtime()
+    made.revocations = Revocations(tmp_path)
     made.current = InForce(generation, tokens)
     made.recorder = kept
     made.hash_key = b"k" * 32
+    made.credentials = Credentials(tmp_path, made.hash_key)
     return made
 
 

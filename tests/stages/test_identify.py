@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.connection import ConnectionState
 
-from lockgate.errors import KeysUnavailable, Refused, TokenRejected
+from lockgate.errors import KeysUnavailable, Refused, TokenRejected, UnknownKey
 from lockgate.exchange import Exchange, exchange, session
 from lockgate.model import Principal
 from lockgate.policy.generation import Generation
@@ -21,6 +22,7 @@ NOW = 1_800_000_000.0
 TOKEN = "header.claims.signature-of-forty-characters-at-least"
 OTHER = "another.claims.signature-of-forty-characters-at-least"
 Ask = Callable[..., http.HTTPFlow]
+Tunnelled = Callable[..., Awaitable[http.HTTPFlow]]
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +48,12 @@ def asks(ask: Ask) -> Ask:
 
 
 @pytest.fixture
-def tunnelled(ask: Ask, stage: Identify) -> Ask:
+def tunnelled(ask: Ask, stage: Identify) -> Tunnelled:
     """Makes a request without a token in a tunnel, whose CONNECT had one."""
 
-    def tunnelled(*fields: tuple[str, str]) -> http.HTTPFlow:
+    async def tunnelled(*fields: tuple[str, str]) -> http.HTTPFlow:
         connect = ask("CONNECT", "https://api.crm.example/", fields=[("Proxy-Authorization", f"Bearer {TOKEN}")])
-        stage.http_connect(connect)
+        await stage.http_connect(connect)
         session(connect.client_conn).tunnel = ("api.crm.example", 443)
         return on(connect, ask("GET", fields=fields))
 
@@ -64,9 +66,9 @@ def on(earlier: http.HTTPFlow, flow: http.HTTPFlow) -> http.HTTPFlow:
     return flow
 
 
-def refusal_of(hook: Callable[[http.HTTPFlow], None], flow: http.HTTPFlow) -> Refusal:
+async def refusal_of(hook: Callable[[http.HTTPFlow], Awaitable[None]], flow: http.HTTPFlow) -> Refusal:
     with pytest.raises(Refused) as refused:
-        hook(flow)
+        await hook(flow)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
     return refused.value.refusal
 
@@ -77,22 +79,22 @@ def identity(found: Exchange) -> tuple[Any, ...]:
     return found.principal, shown, found.session.principal, held
 
 
-def test_a_token_identifies(stage: Identify, asks: Ask, tokens: Any, principal: Principal) -> None:
+async def test_a_token_identifies(stage: Identify, asks: Ask, tokens: Any, principal: Principal) -> None:
     flow = asks()
-    stage.requestheaders(flow)
+    await stage.requestheaders(flow)
     assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)
     assert tokens.asked == [(TOKEN, NOW, True)]
 
 
-def test_basic_has_the_token_as_password(stage: Identify, ask: Ask, tokens: Any) -> None:
+async def test_basic_has_the_token_as_password(stage: Identify, ask: Ask, tokens: Any) -> None:
     value = "Basic " + base64.b64encode(f"agent:{TOKEN}".encode()).decode()
-    stage.requestheaders(ask("GET", "http://plain.example/v1/x", fields=[("Proxy-Authorization", value)]))
+    await stage.requestheaders(ask("GET", "http://plain.example/v1/x", fields=[("Proxy-Authorization", value)]))
     assert [token for token, *_ in tokens.asked] == [TOKEN]
 
 
-def test_the_rules_in_force_are_taken(stage: Identify, asks: Ask, generation: Generation) -> None:
+async def test_the_rules_in_force_are_taken(stage: Identify, asks: Ask, generation: Generation) -> None:
     flow = asks(None)
-    refusal_of(stage.requestheaders, flow)
+    await refusal_of(stage.requestheaders, flow)
     assert exchange(flow).generation is generation
 
 
@@ -106,12 +108,12 @@ def test_the_rules_in_force_are_taken(stage: Identify, asks: Ask, generation: Ge
         pytest.param(("203.0.113.7", 1), False, id="public"),
     ],
 )
-def test_the_verifier_learns_who_is_on_this_machine(
+async def test_the_verifier_learns_who_is_on_this_machine(
     stage: Identify, asks: Ask, tokens: Any, peer: tuple[Any, ...], loopback: bool
 ) -> None:
     flow = asks()
     flow.client_conn.peername = peer
-    stage.requestheaders(flow)
+    await stage.requestheaders(flow)
     assert tokens.asked == [(TOKEN, NOW, loopback)]
 
 
@@ -119,58 +121,64 @@ WAYS = ["plain", "connect", "tunnel", "reverse"]
 STATUS = {"plain": 407, "connect": 407, "tunnel": 401, "reverse": 401}
 
 
-def refused_by(way: str, stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, answer: Exception) -> Refusal:
+async def refused_by(
+    way: str, stage: Identify, asks: Ask, tunnelled: Tunnelled, tokens: Any, answer: Exception
+) -> Refusal:
     """How a request is refused whose token is answered so."""
-    flow = tunnelled() if way == "tunnel" else asks(reverse=way == "reverse")
+    flow = await tunnelled() if way == "tunnel" else asks(reverse=way == "reverse")
     tokens.answer = answer
     hook = stage.http_connect if way == "connect" else stage.requestheaders
-    refusal = refusal_of(hook, flow)
+    refusal = await refusal_of(hook, flow)
     assert exchange(flow).principal is None
     return refusal
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_token_that_is_rejected(stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, way: str) -> None:
-    refusal = refused_by(way, stage, asks, tunnelled, tokens, TokenRejected("expired"))
+async def test_a_token_that_is_rejected(
+    stage: Identify, asks: Ask, tunnelled: Tunnelled, tokens: Any, way: str
+) -> None:
+    refusal = await refused_by(way, stage, asks, tunnelled, tokens, TokenRejected("expired"))
     assert refusal.status == STATUS[way]
     assert refusal.detail == "The caller is not identified: expired."
     assert refusal.close is (way == "tunnel")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_keys_that_cannot_be_read(stage: Identify, asks: Ask, tunnelled: Ask, tokens: Any, way: str) -> None:
-    refusal = refused_by(way, stage, asks, tunnelled, tokens, KeysUnavailable("/secret/path: gone"))
+async def test_keys_that_cannot_be_read(
+    stage: Identify, asks: Ask, tunnelled: Tunnelled, tokens: Any, way: str
+) -> None:
+    refusal = await refused_by(way, stage, asks, tunnelled, tokens, KeysUnavailable("/secret/path: gone"))
     assert refusal.status == 503
     assert "/secret/path" not in refusal.detail + refusal.next_steps
 
 
 @pytest.mark.parametrize("way", ["plain", "connect", "reverse"])
-def test_no_token(stage: Identify, asks: Ask, tokens: Any, way: str) -> None:
+async def test_no_token(stage: Identify, asks: Ask, tokens: Any, way: str) -> None:
     hook = stage.http_connect if way == "connect" else stage.requestheaders
-    refusal = refusal_of(hook, asks(None, reverse=way == "reverse"))
+    refusal = await refusal_of(hook, asks(None, reverse=way == "reverse"))
     assert refusal.status == STATUS[way]
     assert refusal.detail == "The caller is not identified: no token was sent."
     assert not tokens.asked
 
 
-def test_two_tokens(stage: Identify, asks: Ask, tokens: Any) -> None:
+async def test_two_tokens(stage: Identify, asks: Ask, tokens: Any) -> None:
     flow = asks(fields=[("Proxy-Authorization", f"Bearer {OTHER}")])
-    assert refusal_of(stage.requestheaders, flow).status == 407
+    assert (await refusal_of(stage.requestheaders, flow)).status == 407
     assert not tokens.asked
 
 
-def test_at_a_reverse_listener_only_its_own_header_counts(stage: Identify, asks: Ask, tokens: Any) -> None:
+async def test_at_a_reverse_listener_only_its_own_header_counts(stage: Identify, asks: Ask, tokens: Any) -> None:
     flow = asks(None, reverse=True, fields=[("Proxy-Authorization", f"Bearer {TOKEN}")])
-    assert refusal_of(stage.requestheaders, flow).status == 401
+    assert (await refusal_of(stage.requestheaders, flow)).status == 401
     assert not tokens.asked
 
 
 @pytest.mark.parametrize("hook", ["http_connect", "requestheaders"])
-def test_a_token_elsewhere_in_the_request_is_refused_and_taken_out(
+async def test_a_token_elsewhere_in_the_request_is_refused_and_taken_out(
     stage: Identify, asks: Ask, tokens: Any, hook: str
 ) -> None:
     flow = asks(fields=[("X-Token", TOKEN)])
-    assert refusal_of(getattr(stage, hook), flow) is TOKEN_INSIDE
+    assert await refusal_of(getattr(stage, hook), flow) is TOKEN_INSIDE
     assert TOKEN not in repr(flow.get_state())
     assert not tokens.asked
 
@@ -178,33 +186,37 @@ def test_a_token_elsewhere_in_the_request_is_refused_and_taken_out(
 # In a tunnel
 
 
-def test_a_tunnel_has_its_connects_identity(stage: Identify, tunnelled: Ask, tokens: Any, principal: Principal) -> None:
-    flow = tunnelled()
-    stage.requestheaders(flow)
+async def test_a_tunnel_has_its_connects_identity(
+    stage: Identify, tunnelled: Tunnelled, tokens: Any, principal: Principal
+) -> None:
+    flow = await tunnelled()
+    await stage.requestheaders(flow)
     assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)
 
 
-def test_a_tunnels_token_is_verified_on_every_request(stage: Identify, tunnelled: Ask, ask: Ask, tokens: Any) -> None:
-    first = tunnelled()
-    stage.requestheaders(first)
-    stage.requestheaders(on(first, ask()))
+async def test_a_tunnels_token_is_verified_on_every_request(
+    stage: Identify, tunnelled: Tunnelled, ask: Ask, tokens: Any
+) -> None:
+    first = await tunnelled()
+    await stage.requestheaders(first)
+    await stage.requestheaders(on(first, ask()))
     assert tokens.asked == [(TOKEN, NOW, True)] * 3
     tokens.answer = TokenRejected("expired")
-    assert refusal_of(stage.requestheaders, on(first, ask())).status == 401
+    assert (await refusal_of(stage.requestheaders, on(first, ask()))).status == 401
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
-def test_a_second_identity_in_a_tunnel_is_refused(stage: Identify, tunnelled: Ask, token: str) -> None:
-    flow = tunnelled(("Proxy-Authorization", f"Bearer {token}"))
-    refusal = refusal_of(stage.requestheaders, flow)
+async def test_a_second_identity_in_a_tunnel_is_refused(stage: Identify, tunnelled: Tunnelled, token: str) -> None:
+    flow = await tunnelled(("Proxy-Authorization", f"Bearer {token}"))
+    refusal = await refusal_of(stage.requestheaders, flow)
     assert (refusal.status, refusal.detail) == (400, "A second identity was sent inside the tunnel.")
     assert refusal.close
     assert exchange(flow).principal is None
 
 
-def test_a_tunnel_in_a_tunnel_is_refused(stage: Identify, tunnelled: Ask, ask: Ask) -> None:
-    inner = on(tunnelled(), ask("CONNECT", "https://other.example/"))
-    refusal = refusal_of(stage.http_connect, inner)
+async def test_a_tunnel_in_a_tunnel_is_refused(stage: Identify, tunnelled: Tunnelled, ask: Ask) -> None:
+    inner = on(await tunnelled(), ask("CONNECT", "https://other.example/"))
+    refusal = await refusal_of(stage.http_connect, inner)
     assert (refusal.status, refusal.detail) == (400, "This connection is a tunnel already.")
     assert refusal.close
     assert exchange(inner).principal is None
@@ -220,70 +232,155 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in OTHERS.items()])
-def test_a_connection_belongs_to_one_principal(
+async def test_a_connection_belongs_to_one_principal(
     stage: Identify, asks: Ask, tokens: Any, principal: Principal, change: dict[str, Any]
 ) -> None:
     first = asks()
-    stage.requestheaders(first)
+    await stage.requestheaders(first)
     tokens.answer = replace(principal, **change)
     flow = on(first, asks(OTHER))
-    refusal = refusal_of(stage.requestheaders, flow)
+    refusal = await refusal_of(stage.requestheaders, flow)
     assert (refusal.status, refusal.detail) == (403, "This connection belongs to another principal.")
     assert refusal.close
     assert identity(exchange(flow)) == (None, None, principal, TOKEN)
 
 
-def test_a_connection_identifies_nobody_for_good(stage: Identify, asks: Ask, tokens: Any) -> None:
+async def test_a_connection_identifies_nobody_for_good(stage: Identify, asks: Ask, tokens: Any) -> None:
     first = asks()
-    stage.requestheaders(first)
+    await stage.requestheaders(first)
     flow = on(first, asks(None))
-    assert refusal_of(stage.requestheaders, flow).status == 407
+    assert (await refusal_of(stage.requestheaders, flow)).status == 407
     assert exchange(flow).principal is None
     assert len(tokens.asked) == 1
 
 
-def test_a_fresh_token_of_the_same_principal_is_taken(
+async def test_a_fresh_token_of_the_same_principal_is_taken(
     stage: Identify, asks: Ask, tokens: Any, principal: Principal
 ) -> None:
     first = asks()
-    stage.requestheaders(first)
+    await stage.requestheaders(first)
     fresh = tokens.answer = replace(principal, token_id="t-2", expires_at=NOW + 5)
     flow = on(first, asks(OTHER))
-    stage.requestheaders(flow)
+    await stage.requestheaders(flow)
     assert identity(exchange(flow)) == (fresh, OTHER, fresh, OTHER)
 
 
-def test_the_rules_may_give_the_same_token_other_roles(
+async def test_the_rules_may_give_the_same_token_other_roles(
     stage: Identify, asks: Ask, tokens: Any, principal: Principal
 ) -> None:
     first = asks()
-    stage.requestheaders(first)
+    await stage.requestheaders(first)
     tokens.answer = changed = replace(principal, roles=("other",))
     flow = on(first, asks())
-    stage.requestheaders(flow)
+    await stage.requestheaders(flow)
     assert exchange(flow).principal is changed
 
 
 # When the rules change while a body comes
 
 
-def test_under_the_same_rules_nothing_is_done_again(stage: Identify, asks: Ask, tokens: Any) -> None:
+async def test_under_the_same_rules_nothing_is_done_again(stage: Identify, asks: Ask, tokens: Any) -> None:
     flow = asks()
-    stage.requestheaders(flow)
-    stage.request(flow)
+    await stage.requestheaders(flow)
+    await stage.request(flow)
     assert len(tokens.asked) == 1
 
 
-def test_a_whole_request_is_identified_by_the_rules_then_in_force(
+async def test_a_whole_request_is_identified_by_the_rules_then_in_force(
     stage: Identify, asks: Ask, runtime: Runtime, tokens: Any, generation: Generation
 ) -> None:
     flow = asks()
-    stage.requestheaders(flow)
+    await stage.requestheaders(flow)
     later = replace(generation, id="later")
     runtime.current = InForce(later, tokens)
-    stage.request(flow)
+    await stage.request(flow)
     assert exchange(flow).generation is later
     assert len(tokens.asked) == 2
     runtime.current = InForce(replace(generation, id="last"), tokens)
     tokens.answer = TokenRejected("unknown issuer")
-    assert refusal_of(stage.request, flow).status == 407
+    assert (await refusal_of(stage.request, flow)).status == 407
+
+
+# When keys have to be fetched first
+
+
+async def test_a_known_token_waits_for_nothing(stage: Identify, asks: Ask, tokens: Any, principal: Principal) -> None:
+    flow = asks()
+    with pytest.raises(StopIteration):  # at its first step: it never gave way to another task
+        stage.requestheaders(flow).send(None)
+    assert exchange(flow).principal is principal
+
+
+NO_KEYS = [pytest.param(UnknownKey(), id="unknown-key"), pytest.param(KeysUnavailable("down"), id="none-held")]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("first", NO_KEYS)
+async def test_keys_that_a_fetch_brings(
+    stage: Identify, asks: Ask, tunnelled: Tunnelled, tokens: Any, principal: Principal, way: str, first: Exception
+) -> None:
+    flow = await tunnelled() if way == "tunnel" else asks(reverse=way == "reverse")
+    tokens.answer, tokens.asked = first, []
+    tokens.renew = lambda: setattr(tokens, "answer", principal)
+    await (stage.http_connect if way == "connect" else stage.requestheaders)(flow)
+    assert identity(exchange(flow)) == (principal, TOKEN, principal, TOKEN)
+    assert len(tokens.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [pytest.param(UnknownKey(), 407, id="unknown-key"), pytest.param(KeysUnavailable("down"), 503, id="none-held")],
+)
+@pytest.mark.parametrize("fetched", [True, False])
+async def test_keys_that_a_fetch_does_not_bring(
+    stage: Identify, asks: Ask, tokens: Any, answer: Exception, status: int, fetched: bool
+) -> None:
+    tokens.answer, tokens.renew = answer, (lambda: None) if fetched else None
+    flow = asks()
+    assert (await refusal_of(stage.requestheaders, flow)).status == status
+    assert identity(exchange(flow)) == (None, None, None, None)
+    assert len(tokens.asked) == 1 + fetched
+
+
+async def test_a_token_rejected_for_another_reason_fetches_nothing(stage: Identify, asks: Ask, tokens: Any) -> None:
+    tokens.answer, tokens.renew = TokenRejected("bad signature"), lambda: pytest.fail("fetched")
+    assert (await refusal_of(stage.requestheaders, asks())).status == 407
+
+
+@pytest.mark.parametrize("first", NO_KEYS)
+async def test_rules_that_change_during_the_wait_count(
+    stage: Identify, asks: Ask, runtime: Runtime, tokens: Any, generation: Generation, principal: Principal, first: Any
+) -> None:
+    """And what they in turn have to wait for."""
+    flow = asks()
+    later = InForce(replace(generation, id="later"), replace(tokens, answer=first, asked=[]))
+    last = InForce(replace(generation, id="last"), replace(tokens, answer=principal, asked=[]))
+    tokens.answer, tokens.renew = first, lambda: setattr(runtime, "current", later)
+    later.verifier.renew = lambda: setattr(runtime, "current", last)
+    await stage.requestheaders(flow)
+    assert exchange(flow).generation is last.generation
+    assert exchange(flow).principal is principal
+    assert [len(each.asked) for each in (tokens, later.verifier, last.verifier)] == [1, 1, 1]
+
+
+async def test_rules_that_change_during_the_wait_may_refuse(
+    stage: Identify, asks: Ask, runtime: Runtime, tokens: Any, generation: Generation
+) -> None:
+    flow = asks()
+    later = InForce(replace(generation, id="later"), replace(tokens, answer=TokenRejected("unknown issuer")))
+    tokens.answer, tokens.renew = UnknownKey(), lambda: setattr(runtime, "current", later)
+    assert "unknown issuer" in (await refusal_of(stage.requestheaders, flow)).detail
+    assert exchange(flow).generation is later.generation
+
+
+async def test_a_client_that_hangs_up_during_the_wait(stage: Identify, asks: Ask, tokens: Any, principal: Any) -> None:
+    flow = asks()
+
+    def hang_up() -> None:
+        tokens.answer = principal
+        flow.client_conn.state = ConnectionState.CLOSED
+
+    tokens.answer, tokens.renew = KeysUnavailable("down"), hang_up
+    assert await refusal_of(stage.requestheaders, flow) is identify.GONE
+    assert identity(exchange(flow)) == (None, None, None, None)
+    assert len(tokens.asked) == 1

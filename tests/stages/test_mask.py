@@ -13,7 +13,7 @@ from mitmproxy import http
 from lockgate.credentials.credential import Credential
 from lockgate.errors import Refused
 from lockgate.exchange import Exchange, exchange
-from lockgate.model import Decision, Limits, Show, Verdict
+from lockgate.model import Decision, Limits, Show, TargetTls, Verdict
 from lockgate.model import Mask as Masked
 from lockgate.runtime import Runtime
 from lockgate.stages import mask
@@ -189,9 +189,9 @@ EVERY = sorted(PLAIN_FIELDS | NEVER | CREDENTIALS | OTHERS)
 
 
 def passed(stage: Mask, make: Make, decision: Decision | None, **options: Any) -> set[str]:
-    """Which of all these fields pass."""
+    """Which of all these fields pass, framing apart: HEAD has no body to frame."""
     fields = [(name.title(), "x") for name in EVERY]
-    flow, _ = make(decision, b"", fields, **options)
+    flow, _ = make(decision, b"", fields, method="HEAD", **options)
     stage.responseheaders(flow)
     assert flow.response is not None
     return {name.lower() for name in flow.response.headers}
@@ -218,9 +218,19 @@ def test_what_a_target_gives_to_the_gateway_stays_with_it(stage: Mask, make: Mak
     assert passed(stage, make, OPEN, credential=True, cookies=True) == set(EVERY) - NEVER - CREDENTIALS | cookies
 
 
+def test_what_it_gives_to_whom_it_knows_by_a_certificate_stays_too(stage: Mask, make: Make) -> None:
+    flow, found = make(OPEN, b"", {"Set-Cookie": "session=1", "X-Other": "x"})
+    assert found.target is not None
+    found.target = replace(found.target, tls=TargetTls(client_cert="mtls"))
+    stage.responseheaders(flow)
+    assert flow.response is not None
+    assert flow.response.headers["x-other"] == "x"
+    assert "set-cookie" not in flow.response.headers
+
+
 def test_echoes_of_the_credential_in_the_head(stage: Mask, make: Make) -> None:
     fields = [("X-Echo", f"a {SECRET} b {SECRET}"), (f"X-{SECRET}", "y"), ("X-Echo", "none")]
-    flow, found = make(OPEN, b"", fields, credential=True)
+    flow, found = make(OPEN, b"", fields, method="HEAD", credential=True)
     stage.responseheaders(flow)
     assert flow.response is not None
     assert flow.response.headers.fields == (
@@ -290,7 +300,7 @@ async def test_what_needs_no_masking_is_delivered_as_it_is(stage: Mask, make: Ma
 
 
 async def test_hashes_are_keyed(stage: Mask, make: Make, runtime: Runtime) -> None:
-    decision = replace(MASKS, masks=(Masked("$..ssn", "hash"),))
+    decision = Decision(Verdict.ALLOW, "support/read", masks=(Masked("$..ssn", "hash"),))
     first = (await answer(stage, make(decision)[0])).raw_content
     again = (await answer(stage, make(decision)[0])).raw_content
     runtime.hash_key = b"o" * 32
@@ -390,7 +400,8 @@ async def test_echoes_in_the_body(stage: Mask, make: Make) -> None:
     response = await answer(stage, flow)
     assert response.raw_content == b"<p>[redacted]</p>"
     assert response.headers["content-length"] == "17"
-    assert found.scrubbed == 1
+    assert found.scrubbing is not None
+    assert found.scrubbing.count == 1
 
 
 async def test_echoes_in_a_coded_body(stage: Mask, make: Make) -> None:
@@ -543,3 +554,133 @@ async def test_a_body_that_does_not_change_has_one_length(stage: Mask, make: Mak
     assert flow.response is not None
     flow.response.headers.set_all("content-length", ["1", "2"])
     assert (await answer(stage, flow)).headers.get_all("content-length") == [str(len(DOCUMENT))]
+
+
+# Answers that are streamed
+
+SSE = {"Content-Type": "text/event-stream"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+CODED = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("options", "streams"),
+    [
+        pytest.param({"decision": OPEN}, True, id="open"),
+        pytest.param({"decision": OPEN, "fields": CODED}, True, id="coded"),
+        pytest.param({"decision": OPEN, "status": 206}, True, id="a-part"),
+        pytest.param({"decision": OPEN, "status": 500}, True, id="an-error"),
+        pytest.param({"decision": OPEN, "credential": True}, True, id="scrubbed"),
+        pytest.param(
+            {"decision": OPEN, "credential": True, "fields": {"Content-Encoding": "identity"}}, True, id="plain"
+        ),
+        pytest.param({"decision": OPEN, "credential": True, "fields": CODED}, False, id="coded-to-scrub"),
+        pytest.param({"decision": OPEN, "credential": True, "status": 206}, False, id="a-part-to-scrub"),
+        pytest.param({"decision": MASKS, "fields": SSE}, True, id="events"),
+        pytest.param({"decision": SHOWS, "fields": NDJSON}, True, id="lines"),
+        pytest.param({"decision": MASKS, "fields": SSE, "status": 500}, True, id="events-of-an-error"),
+        pytest.param({"decision": MASKS, "fields": SSE | CODED}, False, id="coded-events"),
+        pytest.param({"decision": MASKS, "fields": SSE, "status": 206}, False, id="a-part-of-events"),
+        pytest.param({"decision": MASKS, "fields": {"Content-Type": "text/event-stream; x=y"}}, False, id="odd-events"),
+        pytest.param({"decision": MASKS, "fields": JSON}, False, id="a-document"),
+        pytest.param({"decision": MASKS, "fields": ()}, False, id="no-type"),
+        pytest.param({"decision": OPEN, "method": "HEAD"}, False, id="head"),
+        pytest.param({"decision": MASKS, "fields": SSE, "status": 204}, False, id="no-content"),
+        pytest.param({"decision": OPEN, "status": 304}, False, id="not-modified"),
+    ],
+)
+def test_what_is_streamed(stage: Mask, make: Make, options: dict[str, Any], streams: bool) -> None:
+    flow, _ = make(**options)
+    stage.responseheaders(flow)
+    assert flow.response is not None
+    assert flow.response.stream is streams
+    assert (flow.response.headers.get("transfer-encoding") == "chunked") is streams
+
+
+def test_http_1_0_has_no_chunks(stage: Mask, make: Make) -> None:
+    flow, _ = make(OPEN)
+    flow.request.http_version = "HTTP/1.0"
+    stage.responseheaders(flow)
+    assert flow.response is not None
+    assert not flow.response.stream
+
+
+@pytest.mark.parametrize(("length", "streams"), [("1000", True), ("1001", False)])
+def test_what_says_that_it_is_too_large_is_not_begun(stage: Mask, make: Make, length: str, streams: bool) -> None:
+    flow, found = make(OPEN, fields={"Content-Length": length})
+    assert found.target is not None
+    found.target = replace(found.target, limits=Limits(streamed=1000))
+    stage.responseheaders(flow)
+    assert flow.response is not None
+    assert flow.response.stream is streams
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        pytest.param({"decision": OPEN}, {"content-length", "etag"}, id="as-it-is"),
+        pytest.param({"decision": OPEN, "credential": True}, {"transfer-encoding", "etag"}, id="scrubbed"),
+        pytest.param({"decision": MASKS}, {"transfer-encoding"}, id="masked"),
+    ],
+)
+def test_the_head_of_a_stream_says_what_holds_of_its_body(
+    stage: Mask, make: Make, options: dict[str, Any], kept: set[str]
+) -> None:
+    flow, _ = make(fields=SSE | {"Content-Length": "37", "ETag": "x"}, **options)
+    stage.responseheaders(flow)
+    assert flow.response is not None
+    assert set(map(str.lower, flow.response.headers)) == kept | {"content-type"}
+
+
+@pytest.mark.parametrize("decision", [MASKS, OPEN])
+@pytest.mark.parametrize("credential", [False, True])
+def test_what_is_looked_into_is_asked_for_plain(stage: Mask, make: Make, decision: Decision, credential: bool) -> None:
+    flow, _ = make(decision, asked={"Accept-Encoding": "gzip"}, credential=credential)
+    stage.request(flow)
+    expected = "identity" if decision is MASKS or credential else "gzip"
+    assert flow.request.headers["accept-encoding"] == expected
+
+
+async def test_a_stream_is_masked_part_by_part(stage: Mask, make: Make) -> None:
+    flow, found = make(MASKS, fields=SSE, credential=True)
+    stage.responseheaders(flow)
+    assert found.pipeline is not None
+    event = b'data: {"ssn": 1, "t": "%b"}\n\n' % SECRET.encode()
+    parts = [list(found.pipeline.feed(part)) for part in (event[:40], event[40:] + event[:5])]
+    assert parts == [[], [b'data: {"ssn":"[redacted]","t":"[redacted]"}\n\n']]
+    assert found.masks == {"$..ssn": 1}
+    assert found.scrubbing is not None
+    assert found.scrubbing.count == 1
+    found.streaming = True
+    assert flow.response is not None
+    flow.response.raw_content = None
+    await stage.response(flow)
+    assert found.masked
+    assert flow.response.raw_content is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "expected"),
+    [
+        pytest.param(SSE, b"data: %b\n\n" % DOCUMENT, b"data: %b\n\n" % MASKED, id="events"),
+        pytest.param(NDJSON, DOCUMENT + b"\n" + DOCUMENT, MASKED + b"\n" + MASKED, id="lines"),
+        pytest.param(NDJSON | CODED, gzip.compress(DOCUMENT), MASKED, id="coded"),
+    ],
+)
+async def test_many_documents_that_came_whole(
+    stage: Mask, make: Make, fields: Fields, body: bytes, expected: bytes
+) -> None:
+    flow, _ = make(MASKS, body, fields)
+    response = await answer(stage, flow)
+    assert response.raw_content == expected
+    assert response.headers["content-length"] == str(len(expected))
+    assert not {"transfer-encoding", "content-encoding"} & set(response.headers)
+
+
+@pytest.mark.parametrize(("status", "replaced"), [(200, False), (500, True)])
+async def test_one_of_many_that_cannot_be_masked(stage: Mask, make: Make, status: int, replaced: bool) -> None:
+    flow, _ = make(MASKS, DOCUMENT + b"\n{", NDJSON, status=status)
+    if replaced:
+        assert (await answer(stage, flow)).headers["content-type"] == "application/problem+json"
+    else:
+        await refused(stage, flow)

@@ -388,6 +388,93 @@ def test_what_stands_where_the_credential_will_in_the_query_goes(identified: Ide
     assert flow.request.path == "/v1/x?a=b&keys=c"
 
 
+# What AWS's clients put around a body
+
+STREAMING = ("X-Amz-Content-SHA256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+CODED = ("Content-Encoding", "aws-chunked")
+ANNOUNCED = ("X-Amz-Trailer", "x-amz-checksum-crc32")
+FRAMED = b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def signing(make_generation: Callable[..., Generation]) -> Generation:
+    keys = 'access_key_id: "env:A", secret_access_key: "env:B", region: eu-central-1, service: s3'
+    return make_generation(
+        credentials=f"credentials: {{s3: {{aws: {{{keys}}}, hosts: [secure.example]}}}}\n",
+        targets="targets: {secure: {url: https://secure.example, credential: s3}}\n",
+        **{"roles/support": "role: support\nrules:\n  - id: put\n    allow: PUT secure /k\n"},
+    )
+
+
+def upload(identified: Identified, generation: Generation, *fields: tuple[str, str], body: bytes) -> http.HTTPFlow:
+    flow = identified("PUT", "https://secure.example/k?X-Amz-Signature=mine", body, fields)
+    exchange(flow).generation = generation
+    return flow
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param((STREAMING, CODED, ANNOUNCED), id="as-clients-say-it"),
+        pytest.param((STREAMING, ANNOUNCED), id="by-the-hash"),
+        pytest.param((CODED, ANNOUNCED), id="by-the-coding"),
+        pytest.param((STREAMING, ANNOUNCED, ("X-Amz-Decoded-Content-Length", "3")), id="with-its-length"),
+    ],
+)
+async def test_the_framing_comes_off(
+    identified: Identified, signing: Generation, fields: tuple[tuple[str, str], ...]
+) -> None:
+    flow = await whole(upload(identified, signing, *fields, body=FRAMED))
+    headers = {name.lower() for name in flow.request.headers}
+    assert flow.request.path == "/k"
+    assert flow.request.raw_content == b"abc"
+    assert flow.request.headers["content-length"] == "3"
+    assert flow.request.headers["x-amz-checksum-crc32"] == "NSRBwg=="
+    assert not {"content-encoding", "x-amz-trailer", "x-amz-decoded-content-length", "x-amz-content-sha256"} & headers
+
+
+async def test_another_coding_below_the_framing_comes_off_too(identified: Identified, signing: Generation) -> None:
+    packed = gzip.compress(b"abc")
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    flow = await whole(upload(identified, signing, STREAMING, ("Content-Encoding", "gzip,aws-chunked"), body=body))
+    assert flow.request.raw_content == b"abc"
+    assert "content-encoding" not in flow.request.headers
+
+
+async def test_a_large_framing_comes_off_beside_the_loop(
+    identified: Identified, signing: Generation, threads: list[str]
+) -> None:
+    content = b"x" * (read.LARGE + 1)
+    body = b"%x\r\n%b\r\n0;chunk-signature=%b\r\n\r\n" % (len(content), content, b"0" * 64)
+    flow = await whole(upload(identified, signing, STREAMING, body=body))
+    assert flow.request.raw_content == content
+    assert threads == ["decode", "decode"]  # the framing, then a coding if there were one
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        pytest.param((STREAMING, ANNOUNCED), b"abc", id="unframed"),
+        pytest.param((STREAMING,), FRAMED, id="not-announced"),
+        pytest.param((STREAMING, ("X-Amz-Trailer", "host")), b"0\r\nhost:evil\r\n\r\n", id="not-a-checksum"),
+        pytest.param((STREAMING, ANNOUNCED, ("X-Amz-Checksum-Crc32", "AAAA")), FRAMED, id="a-checksum-twice"),
+        pytest.param((STREAMING, ANNOUNCED, ("X-Amz-Decoded-Content-Length", "4")), FRAMED, id="another-length"),
+        pytest.param((STREAMING, ANNOUNCED, ("X-Amz-Decoded-Content-Length", "3, 3")), FRAMED, id="two-lengths"),
+        pytest.param((STREAMING, ANNOUNCED, ("X-Amz-Decoded-Content-Length", "9" * 5000)), FRAMED, id="long-length"),
+    ],
+)
+async def test_a_framing_that_cannot_be_read(
+    identified: Identified, signing: Generation, fields: tuple[tuple[str, str], ...], body: bytes
+) -> None:
+    refusal = await by_body(upload(identified, signing, *fields, body=body))
+    assert refusal.status == 400
+    assert "aws-chunked" in refusal.detail
+
+
+async def test_no_other_target_takes_the_framing(identified: Identified) -> None:
+    assert (await by_body(plain(identified, STREAMING, CODED, ANNOUNCED, method="PUT", body=FRAMED))).status == 415
+
+
 @pytest.mark.parametrize("host", ["header", "api.crm", "secure"])
 def test_another_targets_query_stays(identified: Identified, host: str) -> None:
     flow = identified("GET", f"https://{host}.example/v1/x?key=mine&x-api-key=mine&=&")

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy import flow as mitmflow
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Credential
 from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
@@ -271,7 +272,7 @@ FIELDS = [("x-crm", "private"), ("x-plain", "private"), ("x-other", "private")]
 
 async def test_a_decision_says_what_is_left_out(stage: Record, decided: Targeted, kept: Any) -> None:
     flow = decided("GET", "http://plain.example/v1/x", fields=FIELDS)
-    change(flow, decision=replace(OPEN, redactions=("headers.x-other",)))
+    change(flow, decision=OPEN._replace(redactions=("headers.x-other",)))
     await stage.response(flow)
     assert fields_kept(kept) == {"x-crm", "x-plain"}
 
@@ -418,6 +419,14 @@ def test_who_was_refused_before_their_token_was_read_anew(decided: Targeted) -> 
     assert projection(flow, exchange(flow))["principal"]["subject"] == "agent-7"
 
 
+def test_a_certificate_that_was_shown_is_named(decided: Targeted) -> None:
+    flow = decided()
+    found = change(flow, certificate=ClientCertificate("mtls", [], ec.generate_private_key(ec.SECP256R1())))
+    assert projection(flow, found)["injected"] == ["mtls"]
+    found.credential = Credential("crm-token", "correct-horse-battery", query="key")
+    assert projection(flow, found)["injected"] == ["crm-token", "mtls"]
+
+
 @pytest.mark.parametrize("missing", ["credential", "target", "generation"])
 def test_what_was_not_injected_is_not_named(decided: Targeted, missing: str) -> None:
     flow = decided()
@@ -432,3 +441,73 @@ async def test_an_error_is_kept(stage: Record, decided: Targeted, kept: Any) -> 
     flow.error = mitmflow.Error("The exchange broke off.")
     await stage.error(flow)
     assert kept.records[0][1]["error"]["msg"] == "The exchange broke off."
+
+
+# An answer that is streamed
+
+
+@pytest.fixture
+def streamed(stage: Record, decided: Targeted) -> http.HTTPFlow:
+    """An answer of which two parts have gone out."""
+    flow = decided(url="http://plain.example/v1/x")
+    flow.response = http.Response.make(200)
+    flow.response.raw_content = None
+    flow.response.stream = True
+    stage.responseheaders(flow)
+    delivered = change(flow, streaming=True, intended=True, sent=True).delivered
+    assert delivered is not None
+    for part in (b"data: 1\n\n", b"data: 2\n\n"):
+        delivered.add(part)
+    return flow
+
+
+async def test_what_was_delivered_is_recorded(stage: Record, streamed: http.HTTPFlow, kept: Any) -> None:
+    found = change(streamed, masked=True)
+    assert found.delivered is not None
+    found.delivered.end("complete")
+    await stage.response(streamed)
+    ((_, state, outcome),) = kept.records
+    assert state["response"]["content"] == b"data: 1\n\ndata: 2\n\n"
+    assert lockgate(state)["streamed"] == {"length": 18, "ended": "complete"}
+    assert outcome == "done"
+    assert found.delivered.body == b""
+    assert streamed.response is not None
+    assert streamed.response.raw_content is None
+
+
+async def test_what_was_delivered_of_one_that_broke_off_is_recorded(
+    stage: Record, streamed: http.HTTPFlow, kept: Any
+) -> None:
+    delivered = exchange(streamed).delivered
+    assert delivered is not None
+    delivered.end("agent", "It hung up.")
+    await stage.error(streamed)
+    ((_, state, outcome),) = kept.records
+    assert state["response"]["content"] == b"data: 1\n\ndata: 2\n\n"
+    assert lockgate(state)["streamed"] == {"length": 18, "ended": "agent", "why": "It hung up."}
+    assert outcome == "failed"
+
+
+async def test_of_one_that_never_began_there_is_no_answer(stage: Record, streamed: http.HTTPFlow, kept: Any) -> None:
+    change(streamed, streaming=False)
+    await stage.error(streamed)
+    ((_, state, _),) = kept.records
+    assert state["response"] is None
+    assert "streamed" not in lockgate(state)
+
+
+async def test_a_stream_is_kept_up_to_the_largest_body(stage: Record, streamed: http.HTTPFlow, kept: Any) -> None:
+    found = change(streamed, masked=True)
+    assert found.delivered is not None
+    found.delivered.add(b"x" * MAX_BODY)
+    await stage.response(streamed)
+    ((_, state, _),) = kept.records
+    assert len(state["response"]["content"]) == MAX_BODY
+    assert lockgate(state)["truncated"] == {"response": MAX_BODY + 18}
+    assert len(lockgate(state)["streamed"]["hmac"]) == 64
+
+
+def test_what_is_read_whole_is_no_stream(stage: Record, decided: Targeted) -> None:
+    flow = decided(answer=b"whole")
+    stage.responseheaders(flow)
+    assert exchange(flow).delivered is None

@@ -111,6 +111,8 @@ def test_what_may_be_seen_is_frozen(whole: http.HTTPFlow, state: dict[str, objec
     for name, value in state.items():
         setattr(found, name, value)
     found.closes = closes
+    assert found.principal is not None
+    found.principal = replace(found.principal, expires_at=found.principal.expires_at + 3600)
     whole.response = http.Response.make(200, b"masked", {"x": "y"})
     Seal().response(whole)
     answer = found.answer
@@ -121,6 +123,27 @@ def test_what_may_be_seen_is_frozen(whole: http.HTTPFlow, state: dict[str, objec
     assert Answer.of(whole.response) != answer
 
 
+@pytest.mark.parametrize(
+    ("left", "tunnel", "closes"),
+    [
+        pytest.param(29.0, ("api.crm.example", 443), True, id="a tunnel whose token is near its end"),
+        pytest.param(120.0, ("api.crm.example", 443), False, id="a tunnel whose token lasts"),
+        pytest.param(29.0, None, False, id="a request that brought its own"),
+    ],
+)
+def test_a_tunnel_is_closed_before_its_token_ends(
+    whole: http.HTTPFlow, left: float, tunnel: tuple[str, int] | None, closes: bool
+) -> None:
+    found = exchange(whole)
+    assert found.principal is not None
+    found.principal, found.session.tunnel = replace(found.principal, expires_at=NOW + left), tunnel
+    found.masked = True
+    whole.response = http.Response.make(200, b"masked")
+    Seal().response(whole)
+    assert found.answer is not None
+    assert ((b"connection", b"close") in found.answer.headers) is closes
+
+
 def test_a_connect_is_answered_when_it_is_refused(whole: http.HTTPFlow) -> None:
     found = exchange(whole)
     Seal().http_connect(whole)
@@ -129,3 +152,25 @@ def test_a_connect_is_answered_when_it_is_refused(whole: http.HTTPFlow) -> None:
     whole.response = http.Response.make(407, b"no")
     Seal().http_connect(whole)
     assert found.answer == Answer.of(whole.response)
+
+
+@pytest.mark.parametrize(("streams", "frozen"), [(True, True), (False, False)])
+def test_of_a_stream_the_head_is_frozen_first(whole: http.HTTPFlow, streams: bool, frozen: bool) -> None:
+    whole.response = http.Response.make(200, b"", {"x": "y"})
+    whole.response.raw_content = None
+    whole.response.stream = streams
+    Seal().responseheaders(whole)
+    answer = exchange(whole).answer
+    assert (answer is not None) is frozen
+    if answer is not None:
+        assert (answer.status, answer.body, dict(answer.headers)[b"x"]) == (200, b"", b"y")
+
+
+@pytest.mark.parametrize("state", [{"refusal": Refusal(403, "No.")}, {"own": True}])
+def test_what_is_the_gateways_own_is_no_stream(whole: http.HTTPFlow, state: dict[str, object]) -> None:
+    for name, value in state.items():
+        setattr(exchange(whole), name, value)
+    whole.response = http.Response.make(200)
+    whole.response.stream = True
+    Seal().responseheaders(whole)
+    assert exchange(whole).answer is None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html.entities import html5
 
 from lockgate.model import Sensitive
@@ -26,13 +26,26 @@ WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 # of a search in vain.
 AMBIGUOUS = 6
 
+Letter = tuple[bytes, str]
+"""One letter of a form: the bytes it may be as such, and the characters it may be an escape of."""
+LONGEST_ESCAPE = 32  # bytes; what has more zeros in front was not escaped by anything well-meaning
+# What may become an escape once more has come; of which character does not matter.
+CUT_OFF = re.compile(
+    rb"(?:%[0-9A-Fa-f]?|\\(?:u(?:0(?:0[0-9A-Fa-f]?)?)?|x[0-9A-Fa-f]?)?"
+    rb"|&(?:#(?:0*[0-9]{0,3}|[xX]0*[0-9A-Fa-f]{0,2})|[A-Za-z]{0,16}))\Z"
+)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Echo(Sensitive):
-    """Forms of a secret text: what `source` matches. No match is without one of `signs`, which are found far sooner."""
+    """Forms of a secret text: what `source` matches. No match is without one of `signs`, which are found far sooner.
+
+    `letters` are what the longest match has, one behind the other.
+    """
 
     signs: Sequence[bytes | re.Pattern[bytes]]
     source: bytes
+    letters: Sequence[Letter]
 
     @cached_property
     def pattern(self) -> re.Pattern[bytes]:
@@ -40,10 +53,49 @@ class Echo(Sensitive):
 
     def redact(self, data: bytes) -> tuple[bytes, int]:
         """`data` with each match replaced by `[redacted]`, and how many were."""
-        for sign in self.signs:
-            if sign in data if isinstance(sign, bytes) else sign.search(data):
-                return self.pattern.subn(REDACTED, data)
-        return data, 0
+        return self.pattern.subn(REDACTED, data) if self._has_sign(data) else (data, 0)
+
+    def matches(self, data: bytes) -> Iterator[re.Match[bytes]]:
+        """What `redact` replaces, from the first to the last."""
+        return self.pattern.finditer(data) if self._has_sign(data) else iter(())
+
+    def _has_sign(self, data: bytes) -> bool:
+        return any(sign in data if isinstance(sign, bytes) else sign.search(data) for sign in self.signs)
+
+    def begins(self, data: bytes, start: int = 0) -> int:
+        """Where, from `start` on, something begins that may become a match, or a longer one, once more has come; the
+        end of `data` where nothing does.
+        """
+        for found in self._first.finditer(data, max(start, len(data) - self._longest)):
+            if self._goes_on(data, found.start()):
+                return found.start()
+        return len(data)
+
+    @cached_property
+    def _longest(self) -> int:
+        return sum(LONGEST_ESCAPE if escaped else 1 for _, escaped in self.letters)
+
+    @cached_property
+    def _first(self) -> re.Pattern[bytes]:
+        plain, escaped = self.letters[0]
+        return re.compile(b"[%b]" % re.escape(plain + (INTRODUCERS.encode("ascii") if escaped else b"")))
+
+    def _goes_on(self, data: bytes, start: int) -> bool:
+        """Whether all of `data` from `start` on are letters of a form that has more of them."""
+        reached = {start}
+        for plain, escaped in self.letters:
+            ends = set()
+            for at in reached:
+                if at == len(data) or (escaped and CUT_OFF.match(data, at)):
+                    return True
+                if data[at] in plain:
+                    ends.add(at + 1)
+                if escaped and (escape := escape_of(escaped).match(data, at)):
+                    ends.add(escape.end())
+            if not ends:
+                return False
+            reached = ends
+        return False
 
 
 def echoes(text: str) -> tuple[Echo, ...]:
@@ -53,15 +105,17 @@ def echoes(text: str) -> tuple[Echo, ...]:
     whole = (plain, digits, digits.upper(), *(text.encode(coding) for coding in WIDE))
     return (
         escaped(text),
-        *(Echo([form], re.escape(form)) for form in dict.fromkeys(whole)),
+        *(Echo([form], re.escape(form), [(bytes([byte]), "") for byte in form]) for form in dict.fromkeys(whole)),
         *(base64(text, offset) for offset in range(3)),
     )
 
 
 def escaped(text: str) -> Echo:
-    """`text` in a URL, JSON or HTML: one character at least escaped."""
+    """`text` in a URL, JSON or HTML: each character escaped or as such."""
+    plain = text.encode("ascii")
     signs = [re.compile(f"{re.escape(introducer)}{tail}".encode("ascii")) for introducer, tail in escapes(text).items()]
-    return Echo(signs, spelled(text).encode("ascii"))
+    letters = [(character.encode("ascii"), character) for character in text]
+    return Echo([plain, *signs], spelled(text).encode("ascii"), letters)
 
 
 def spelled(text: str) -> str:
@@ -97,6 +151,13 @@ def escapes(characters: str) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=256)
+def escape_of(characters: str) -> re.Pattern[bytes]:
+    """A pattern for an escape of one of some visible ASCII characters."""
+    alternatives = (f"{re.escape(introducer)}{tail}" for introducer, tail in escapes(characters).items())
+    return re.compile("|".join(alternatives).encode("ascii"))
+
+
 def _hexadecimal(characters: Sequence[str]) -> str:
     """A pattern for their codes in two digits of either case."""
     rows: dict[str, set[str]] = {}
@@ -115,12 +176,24 @@ def base64(text: str, offset: int) -> Echo:
     digit is expected to be escaped.
     """
     window = _window(text, offset)
+    longest = max(re.findall("[0-9A-Za-z]*", window), key=len)
     source = _base64_spelled(window)
     if offset == 0:
         end = b64encode(text.encode("ascii")).decode("ascii").removeprefix(window)
         source += f"(?:{_base64_spelled(end.rstrip('='))}(?:{_base64_spelled('=')}){{0,2}})?" if end else ""
-    longest = max(re.findall("[0-9A-Za-z]*", window), key=len)
-    return Echo([longest.encode("ascii")], source.encode("ascii"))
+        window += f"{end.rstrip('=')}==" if end else ""
+    letters = [(twins.encode("ascii"), "" if twins.isalnum() else twins) for twins in map(_twins, window)]
+    return Echo([longest.encode("ascii")], source.encode("ascii"), letters)
+
+
+def echoes_of_encoded(text: str) -> tuple[Echo, ...]:
+    """As `echoes`, of a `text` that is hex or base64 itself, and soon made: what is used but once. Of what is neither a
+    letter nor a digit in it, each may be escaped.
+    """
+    longest = max(re.findall("[0-9A-Za-z]*", text), key=len)
+    letters = [(twins.encode("ascii"), "" if twins.isalnum() else twins) for twins in map(_twins, text)]
+    plain = Echo([longest.encode("ascii")], _base64_spelled(text).encode("ascii"), letters)
+    return (plain, *(base64(text, offset) for offset in range(3)))
 
 
 def base64_windows(text: str) -> set[bytes]:
@@ -137,6 +210,9 @@ def _window(text: str, offset: int) -> str:
 
 def _base64_spelled(encoded: str) -> str:
     return "".join(
-        character if character.isalnum() else f"(?:{'|'.join(map(spelled, TWINS.get(character, character)))})"
-        for character in encoded
+        twins if twins.isalnum() else f"(?:{'|'.join(map(spelled, twins))})" for twins in map(_twins, encoded)
     )
+
+
+def _twins(character: str) -> str:
+    return TWINS.get(character, character)

@@ -176,16 +176,20 @@ def has_text_keys(node: dict[Any, Any] | list[Any]) -> bool:
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether a Content-Type says JSON: `application/json` or a `+json` suffix (RFC 6839), as UTF-8.
+    """Whether a Content-Type says JSON: `application/json` or a `+json` suffix (RFC 6839), as UTF-8."""
+    return JSON_TYPE.fullmatch(media_type(content_type) or "") is not None
+
+
+def media_type(content_type: str | None) -> str | None:
+    """The media type of a Content-Type, in lower case; None where there is none, or where it has parameters.
 
     The one parameter allowed is `charset=utf-8`, at most once: any other might change what the body means.
     """
     if content_type is None:
-        return False
-    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    if not JSON_TYPE.fullmatch(media_type):
-        return False
-    return parameters in ([], [""]) or (len(parameters) == 1 and parameters[0] in UTF8_PARAMETERS)
+        return None
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    plain = parameters in ([], [""]) or (len(parameters) == 1 and parameters[0] in UTF8_PARAMETERS)
+    return kind if plain else None
 
 
 JSON_TYPE = re.compile(r"application/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json")

@@ -27,10 +27,11 @@ from lockgate.cli.printed import (
 from lockgate.cli.simulate import Simulated, loaded, require_known, simulate
 from lockgate.errors import BodyUnreadable
 from lockgate.model import Principal, Target, Verdict
-from lockgate.policy import schema
 from lockgate.policy.cases import ISSUER, SUBJECT, Request, Url, principal, url, with_type
 from lockgate.policy.explain import Account, Bearing, accounts
 from lockgate.policy.generation import Generation
+from lockgate.policy.schema.values import HEADER_NAME
+from lockgate.policy.schema.values import instant as parse_instant
 
 REFUSED = 1
 REST_SHOWN = 8  # rules that are not about the request, without --all
@@ -40,7 +41,7 @@ def header_fields(ctx: click.Context, param: click.Parameter, values: tuple[str,
     found = []
     for value in values:
         name, colon, content = value.partition(":")
-        if not colon or not schema.HEADER_NAME.fullmatch(name):
+        if not colon or not HEADER_NAME.fullmatch(name):
             raise click.BadParameter("a header field is written as in 'x-source: batch'", ctx, param)
         found.append((name, content.strip(" \t")))
     return tuple(found)
@@ -64,7 +65,7 @@ def claims_given(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 
 def instant(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     try:
-        return None if value is None else schema.instant(value)
+        return None if value is None else parse_instant(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
 
@@ -193,7 +194,8 @@ def document(explained: Explained) -> dict[str, Any]:
 def target_document(target: Target | None) -> dict[str, Any] | None:
     if target is None:
         return None
-    return {"name": target.name, "origin": origin(target), "credential": target.credential}
+    shown = {"credential": target.credential, "client_cert": target.tls.client_cert}
+    return {"name": target.name, "origin": origin(target), **shown}
 
 
 def account_document(account: Account) -> dict[str, Any]:
@@ -260,7 +262,7 @@ def tell_request(explained: Explained) -> None:
     path = action.resource if action else request.url.path
     field("request", f"{request.method} {path}")
     if target is not None:
-        credential = f", credential {target.credential}" if target.credential else ", no credential"
+        credential = f", credential {' and '.join(target.shown)}" if target.shown else ", no credential"
         field("target", f"{target.name}, {origin(target)}{credential}")
     elif near := nearest(explained.generation, request.url):
         field("did you mean", near)

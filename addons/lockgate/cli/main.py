@@ -15,8 +15,11 @@ from lockgate.errors import LockgateError
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
     "check": "lockgate.cli.check",
+    "doctor": "lockgate.cli.doctor",
     "explain": "lockgate.cli.explain",
     "recordings": "lockgate.cli.recordings",
+    "revoke": "lockgate.cli.revoke",
+    "run": "lockgate.cli.run",
     "schema": "lockgate.cli.schema",
     "script": "lockgate.cli.script",
     "show": "lockgate.cli.show",

@@ -54,7 +54,9 @@ def heading(text: str) -> None:
 
 
 def mask_text(mask: Mask) -> str:
-    """A mask as it is written in the rules: `$..email: keep_last 4`."""
+    """A mask as it is written in the rules: `$..email: keep_last 4`, `detect: card`."""
+    if mask.kind == "detect":
+        return f"detect: {mask.argument}"
     argument = "" if mask.argument is None else f" {json.dumps(mask.argument, ensure_ascii=False)}"
     return f"{mask.path}: {mask.kind}{argument}"
 

@@ -144,6 +144,7 @@ def target_document(generation: Generation, name: str, found: Sequence[Part]) ->
         "target": name,
         "origins": [origin(target) for target in generation.targets[name]],
         "credential": generation.targets[name][0].credential,
+        "client_cert": generation.targets[name][0].tls.client_cert,
         "masks": [mask_document(mask) for mask in everywhere.masks],
         "shows": [show_document(each) for each in everywhere.shows],
         "redactions": list(everywhere.redactions),
@@ -179,8 +180,7 @@ def tell_target(generation: Generation, name: str, found: Sequence[Part], rules:
     everywhere = generation.policy.alterations[name]
     for target in generation.targets[name]:
         field("at", origin(target))
-    credential = generation.targets[name][0].credential
-    field("credential", credential or "none")
+    field("credential", " and ".join(generation.targets[name][0].shown) or "none")
     for mask in everywhere.masks:
         field("masked", f"{mask_text(mask)}  ({mask.rule})")
     for each in everywhere.shows:

@@ -14,8 +14,7 @@ import click
 
 from lockgate.actions import head, http
 from lockgate.bodies import encodings
-from lockgate.bodies.json import dumps, is_json, parse
-from lockgate.credentials.credential import without_parameter
+from lockgate.credentials.places import places_of
 from lockgate.errors import (
     BodyTooLarge,
     BodyUnreadable,
@@ -26,6 +25,7 @@ from lockgate.errors import (
     RulesInvalid,
 )
 from lockgate.masking import compile_masks
+from lockgate.masking.whole import mask_body
 from lockgate.model import Action, Decision, HttpFacts, Principal, Target, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.cases import Answer, Request, Response, Url
@@ -122,11 +122,9 @@ def read(generation: Generation, target: Target, request: Request) -> tuple[Acti
         fields.append(("content-length", str(len(request.body))))
     path = request.url.path
     if target.credential is not None:
-        spec = generation.credentials[target.credential]
-        if spec.kind == "header":
-            fields = [field for field in fields if field[0].lower() != spec.field.lower()]
-        if spec.kind == "query":
-            path = without_parameter(path, spec.field)
+        places = places_of(generation.credentials[target.credential])
+        fields = [field for field in fields if field[0].lower() not in places.headers]
+        path = places.strip_path(path)
     method = request.method.upper()  # mitmproxy gives it so, whatever was sent, and it is sent on so
     (action,), facts, _ = http.read(method, target, path, fields, head.document(fields, body))
     return action, facts
@@ -184,8 +182,5 @@ def masked(decision: Decision, target: Target, response: Response) -> bytes:
     body = encodings.decode(response.body, coding, target.limits.response)
     if not decision.alters:
         return body
-    kinds = head.values(response.headers, "content-type")
-    if not is_json(", ".join(kinds)):
-        raise MaskingFailed("not a JSON document")
-    document, _ = masker(decision.masks, decision.shows, HASH_KEY).apply(parse(body))
-    return dumps(document)
+    kinds = ", ".join(head.values(response.headers, "content-type"))
+    return mask_body(masker(decision.masks, decision.shows, HASH_KEY), body, kinds)[0]

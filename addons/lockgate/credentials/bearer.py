@@ -6,5 +6,6 @@ from lockgate.credentials.credential import Credential
 from lockgate.model import CredentialSpec
 
 
-def bearer(spec: CredentialSpec, secret: str) -> Credential:
-    return Credential(spec.name, secret, header=("Authorization", f"Bearer {secret}"))
+def bearer(spec: CredentialSpec, secret: str, *beside: str) -> Credential:
+    """`beside` are secrets that it was obtained with: removed too where a target echoes them."""
+    return Credential(spec.name, secret, *beside, header=("Authorization", f"Bearer {secret}"))

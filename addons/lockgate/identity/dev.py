@@ -26,9 +26,7 @@ ROLES = "$.roles[*]"
 
 def dev_issuer(configured: Issuer) -> Issuer:
     """The development issuer as it verifies, whatever its entry in the rules says of names and keys."""
-    return replace(
-        configured, issuer=ISSUER, audience=AUDIENCE, algorithms=(ALGORITHM,), roles=ROLES, jwks_file=None, dev=True
-    )
+    return replace(configured, issuer=ISSUER, audience=AUDIENCE, algorithms=(ALGORITHM,), roles=ROLES, dev=True)
 
 
 def mint(state_dir: Path, roles: Sequence[str], ttl_seconds: float, now: float, subject: str = "dev") -> str:

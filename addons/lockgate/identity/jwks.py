@@ -1,4 +1,4 @@
-"""An issuer's public keys (JWK Set, RFC 7517) in a file that may change at any time."""
+"""An issuer's public keys (JWK Set, RFC 7517), and where they are in a file that may change at any time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt import PyJWK, PyJWTError
 
 from lockgate.bodies import json
-from lockgate.errors import BodyUnreadable, KeysUnavailable
+from lockgate.errors import BodyUnreadable, KeysUnavailable, KeysWithdrawn
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 
@@ -88,10 +88,10 @@ def stamp(status: os.stat_result) -> tuple[int, ...]:
 
 
 def parse_keys(content: bytes, name: str) -> KeySet:
-    """The keys in a JWK Set document; `name` is the file's, for errors.
+    """The keys in a JWK Set document; `name` is the file's or the URL, for errors.
 
     Keys that are not for verifying signatures, or of a kind or size not supported, are left out. A private or symmetric
-    key has no place in the set: it refuses the whole. Raises KeysUnavailable.
+    key has no place in the set: it refuses the whole. Raises KeysUnavailable, KeysWithdrawn where it is a JWK Set.
     """
     if len(content) > MAX_FILE:
         raise KeysUnavailable(f"{name}: larger than {MAX_FILE} bytes")
@@ -104,7 +104,7 @@ def parse_keys(content: bytes, name: str) -> KeySet:
         raise KeysUnavailable(f'{name}: not a JWK Set, which is {{"keys": [...]}}')
     keys = tuple(key for member in members if (key := parse_key(member, name)) is not None)
     if not keys:
-        raise KeysUnavailable(f"{name}: has no usable public key")
+        raise KeysWithdrawn(f"{name}: has no usable public key")
     return KeySet(keys, sha256(content).hexdigest())
 
 
@@ -112,7 +112,7 @@ def parse_key(member: Any, name: str) -> Key | None:
     if not isinstance(member, dict):
         raise KeysUnavailable(f"{name}: a key is not an object")
     if member.get("kty") == "oct" or "d" in member:
-        raise KeysUnavailable(f"{name}: holds a secret key; publish the public keys only")
+        raise KeysWithdrawn(f"{name}: holds a secret key; publish the public keys only")
     loader = LOADER.get(str(member.get("kty")))
     kid, algorithm = member.get("kid"), member.get("alg")
     named = isinstance(kid, str | None) and isinstance(algorithm, str | None)

@@ -12,16 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jwt
 
 from lockgate.bodies import json
-from lockgate.errors import BodyUnreadable, SetupError, TokenRejected
+from lockgate.errors import BodyUnreadable, SetupError, TokenRejected, UnknownKey
 from lockgate.identity.dev import DevKeys, dev_issuer
 from lockgate.identity.jwks import ALGORITHMS, KeyFile, KeySet
+from lockgate.identity.oidc import Published, configuration_url, is_https
+from lockgate.identity.remote import KeyCache, KeyCaches, RemoteKeys
 from lockgate.masking import paths
 from lockgate.model import Issuer, Principal
+
+if TYPE_CHECKING:
+    from lockgate.identity.assertions import Assertions, Issued
 
 MAX_TOKEN = 16 * 1024  # characters
 MAX_CACHED = 10_000  # tokens
@@ -50,7 +55,7 @@ class Keys(Protocol):
 class Trusted:
     """One issuer, ready to verify with."""
 
-    def __init__(self, issuer: Issuer, state_dir: Path) -> None:
+    def __init__(self, issuer: Issuer, state_dir: Path, caches: KeyCaches) -> None:
         name = issuer.issuer
         refused = sorted(set(issuer.algorithms) - ALGORITHMS)
         if refused or not issuer.algorithms:
@@ -59,33 +64,50 @@ class Trusted:
             paths.parse(issuer.roles)
         except ValueError as error:
             raise SetupError(f"issuer {name}: roles: {error}") from error
-        if not issuer.dev and issuer.jwks_file is None:
-            raise SetupError(f"issuer {name}: has no keys; name a jwks_file")
         self.config = issuer
-        self.source: Keys = DevKeys(state_dir) if issuer.jwks_file is None else KeyFile(issuer.jwks_file)
+        self.cache: KeyCache | None = None
+        self.source: Keys
+        if issuer.dev:
+            self.source = DevKeys(state_dir)
+        elif issuer.jwks_file is not None:
+            self.source = KeyFile(issuer.jwks_file)
+        else:
+            if not is_https(issuer.jwks or configuration_url(name)):
+                raise SetupError(f"issuer {name}: its keys are fetched over https only")
+            self.cache = caches.of(Published(name, issuer.jwks, issuer.ca))
+            self.source = RemoteKeys(self.cache, issuer.keys_max_age)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token that held, with the version of the keys it held by."""
+    """A token that held, with its claims and the version of the keys it held by."""
 
     principal: Principal
     trusted: Trusted
     version: str
+    claims: Mapping[str, Any]
 
 
 class Verifier:
     """Verifies tokens of the issuers a generation of the rules trusts. For one thread."""
 
-    def __init__(self, issuers: Sequence[Issuer], state_dir: Path) -> None:
-        """`state_dir` is where the development issuer keeps its key. Raises SetupError for what cannot be verified."""
+    def __init__(self, issuers: Sequence[Issuer], state_dir: Path, caches: KeyCaches | None = None) -> None:
+        """`state_dir` is where the development issuer keeps its key, `caches` what is fetched of the others' keys.
+
+        Raises SetupError for what cannot be verified.
+        """
+        caches = caches or KeyCaches()
         self._trusted: dict[str, Trusted] = {}
         self._cache: OrderedDict[bytes, Verified] = OrderedDict()  # by SHA-256 of the token, the latest used last
         for entry in issuers:
             issuer = dev_issuer(entry) if entry.dev else entry
             if issuer.issuer in self._trusted:
                 raise SetupError(f"issuer {issuer.issuer}: stands twice in the rules")
-            self._trusted[issuer.issuer] = Trusted(issuer, state_dir)
+            self._trusted[issuer.issuer] = Trusted(issuer, state_dir, caches)
+        self._assertions = None
+        if saml:
+            self._assertions = load_assertions(saml, state_dir)
+            self._trusted[gateway_token.ISSUER] = 
 
     def verify(self, token: str, now: float, peer_is_loopback: bool) -> Principal:
         """Who `token` identifies at `now` (seconds since the epoch).
@@ -93,7 +115,8 @@ class Verifier:
         Cheap for a token seen before, so that it can be asked on every request: times, the peer and whether the
         issuer still publishes the same keys are always looked at again.
 
-        Raises TokenRejected with a reason class, and KeysUnavailable where the issuer's keys cannot be had.
+        Raises TokenRejected with a reason class, and KeysUnavailable where the issuer's keys cannot be had. After the
+        latter, and UnknownKey, `renew_keys` may help.
         """
         if len(token) > MAX_TOKEN:
             raise TokenRejected("too long")
@@ -113,6 +136,20 @@ class Verifier:
             self._cache.popitem(last=False)
         return known.principal
 
+    async def renew_keys(self, token: str) -> bool:
+        """Fetch the keys of the issuer that `token` names; whether it was done, so that `verify` is worth asking again.
+
+        It is not where they are in a file, or a fetch was too short ago. Raises TokenRejected.
+        """
+        cache = self._issuer_of(token).cache
+        return cache is not None and await cache.renew()
+
+    def warm(self) -> None:
+        """Begin to fetch the keys that are not held yet, or no longer fresh."""
+        for trusted in self._trusted.values():
+            if trusted.cache is not None:
+                trusted.cache.warm()
+
     def _issuer_of(self, token: str) -> Trusted:
         """Whom to ask: the token's own word, which `identify` then verifies."""
         _, claims = unverified(token)
@@ -130,7 +167,7 @@ def identify(token: str, issuer: Issuer, keys: KeySet) -> Principal:
     algorithm = require_header(header, issuer)
     key = keys.select(header.get("kid"), algorithm)
     if key is None:
-        raise TokenRejected("unknown key")
+        raise UnknownKey
     try:
         claims = jwt.decode(
             token,

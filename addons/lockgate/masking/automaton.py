@@ -108,6 +108,11 @@ class Automaton:
         at_shows = tuple(settled(trails, ((0,),) * len(trails)) for trails in paths.show_trails)
         self.start = State(paths, ((0,),) * len(paths.masks), at_shows, named=True)
 
+    @property
+    def size(self) -> int:
+        """How many states were made."""
+        return len(self._states)
+
     def reach(self, state: State, key: Key, length: int) -> State:
         """The state at the child `key` of a container of `length` children."""
         kind: object

@@ -8,6 +8,7 @@ from typing import Any
 
 from lockgate.errors import MaskingFailed
 from lockgate.masking.automaton import Automaton, Paths, State
+from lockgate.masking.detectors import redact, redact_strings
 from lockgate.masking.digests import KEY_SIZE
 from lockgate.masking.paths import Key, children
 from lockgate.masking.strategies import DROP, STRENGTH, masked
@@ -16,12 +17,21 @@ from lockgate.model import Mask, Show
 EVERY = max(STRENGTH.values())
 
 
+MANY = 1000  # states that are kept from one document to the next
+
+
 class Masker:
     """Compiled masks and shows. Holds no document and may be used by many threads at once."""
 
-    def __init__(self, paths: Paths, key: bytes) -> None:
+    def __init__(self, paths: Paths, key: bytes, detected: Sequence[str] = (), *, by_path: bool = True) -> None:
         self._paths = paths
         self._key = key
+        self._detected = detected
+        self._by_path = by_path
+
+    def sequence(self) -> Sequential:
+        """The same for many small documents one after the other, in a fraction of the time; for one thread."""
+        return Sequential(self._paths, self._key, self._detected, by_path=self._by_path)
 
     def apply(self, document: Any) -> tuple[Any, Mapping[str, int]]:
         """What may be seen of `document`, and how many values each path masked and each show dropped.
@@ -29,12 +39,40 @@ class Masker:
         `document` is JSON as Python has it: dict, list, str, int, float, bool, None. It is not changed; the result has
         parts of it in it. Shows first, masks on what they keep; indices are those of the document as it came. Where
         masks meet, the stronger one counts; a hash is of what masks stronger than it have left. Shows count as
-        `show RULE`. Raises MaskingFailed when the document cannot be masked, so that it must not be used.
+        `show RULE`. What is detected is taken out of what they leave, and counts as `detect KIND`. Raises MaskingFailed
+        when the document cannot be masked, so that it must not be used.
         """
         try:
-            return Walk(self._paths, self._key).over(document)
+            left, counts = Walk(self._automaton(), self._key).over(document) if self._by_path else (document, {})
+            if not self._detected:
+                return left, counts
+            left, found = redact_strings(left, self._detected)
+            return left, {**counts, **named(found)}
         except (RecursionError, MemoryError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise MaskingFailed(f"the document cannot be masked: {type(error).__name__}") from error
+
+    def apply_to_text(self, text: str) -> tuple[str, Mapping[str, int]]:
+        """As `apply`, of a text that is no document. Raises MaskingFailed where paths are masked or shown."""
+        if self._by_path:
+            raise MaskingFailed("paths are masked, and it is no document")
+        found = redact(text, self._detected)
+        return found.text, named(found.counts)
+
+    def _automaton(self) -> Automaton:
+        return Automaton(self._paths)
+
+
+class Sequential(Masker):
+    """A masker that remembers where paths lead, within bounds, from one document to the next."""
+
+    def __init__(self, paths: Paths, key: bytes, detected: Sequence[str], *, by_path: bool) -> None:
+        super().__init__(paths, key, detected, by_path=by_path)
+        self._kept = Automaton(paths)
+
+    def _automaton(self) -> Automaton:
+        if self._kept.size > MANY:
+            self._kept = Automaton(self._paths)
+        return self._kept
 
 
 def compile_masks(
@@ -47,7 +85,13 @@ def compile_masks(
     """
     if any(mask.kind == "hash" for mask in masks) and len(key) < KEY_SIZE:
         raise ValueError(f"a hash needs a key of {KEY_SIZE} bytes")
-    return Masker(Paths(masks, shows, any_case=any_case), key)
+    by_path = [mask for mask in masks if mask.kind != "detect"]
+    detected = sorted({str(mask.argument) for mask in masks if mask.kind == "detect"})
+    return Masker(Paths(by_path, shows, any_case=any_case), key, detected, by_path=bool(by_path or shows))
+
+
+def named(counts: Mapping[str, int]) -> dict[str, int]:
+    return {f"detect {kind}": count for kind, count in counts.items()}
 
 
 class Frame:
@@ -86,8 +130,8 @@ class Frame:
 class Walk:
     """One pass over one document."""
 
-    def __init__(self, paths: Paths, key: bytes) -> None:
-        self._automaton = Automaton(paths)
+    def __init__(self, automaton: Automaton, key: bytes) -> None:
+        self._automaton = automaton
         self._key = key
         self._counts: Counter[str] = Counter()
 

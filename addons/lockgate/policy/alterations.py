@@ -6,11 +6,14 @@ import re
 
 from lockgate.errors import Problem
 from lockgate.masking import paths
+from lockgate.masking.detectors import DETECTORS
 from lockgate.masking.strategies import STRENGTH
 from lockgate.model import Mask, Show
-from lockgate.policy import schema
+from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Alterations
+from lockgate.policy.schema.rules import Matching
+from lockgate.policy.schema.targets import Target
 
 REQUEST_FIELD = re.compile(r"(query\.\S+|headers\.[a-z0-9!#$%&'*+.^`|~-]+)")
 MAX_PATHS = 100  # of one kind in one rule: each is held against each other
@@ -19,10 +22,10 @@ REPLACING = frozenset({"drop", "nullify", "redact", "replace", "hash"})  # nothi
 
 
 def alterations(
-    document: Document, path: Path, entry: schema.Matching | schema.Target, owner: str, problems: list[Problem]
+    document: Document, path: Path, entry: Matching | Target, owner: str, problems: list[Problem]
 ) -> Alterations:
     """What the rule or target at `path` leaves out; `owner` is its name."""
-    for key in ("mask", "show", "redact_request"):
+    for key in ("mask", "show", "detect", "redact_request"):
         if len(getattr(entry, key)) > MAX_PATHS:
             message = f"more than {MAX_PATHS} paths: say it shorter, as with $..name or $.list[*]"
             problems.append(document.problem((*path, key), message, key=True))
@@ -47,7 +50,20 @@ def alterations(
             message = "a field of the request is $.path of its body, query.NAME, or headers.NAME in lower case"
             problems.append(document.problem(where, message))
     shows = (Show(tuple(entry.show), owner),) if entry.show else ()
-    return Alterations(masks, shows, tuple(entry.redact_request))
+    return Alterations((*masks, *detected(document, path, entry, owner, problems)), shows, tuple(entry.redact_request))
+
+
+def detected(
+    document: Document, path: Path, entry: Matching | Target, owner: str, problems: list[Problem]
+) -> list[Mask]:
+    """What is found by its form, each kind once."""
+    for index, kind in enumerate(entry.detect):
+        where = item(document, (*path, "detect"), index)
+        if kind not in DETECTORS:
+            problems.append(document.problem(where, f"nothing detects {kind}: {suggestion(kind, DETECTORS)}"))
+        elif kind in entry.detect[:index]:
+            problems.append(document.problem(where, f"{kind} stands here twice: leave one out"))
+    return [Mask("", "detect", kind, owner) for kind in dict.fromkeys(entry.detect)]
 
 
 def note_useless(

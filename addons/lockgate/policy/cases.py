@@ -17,12 +17,13 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from lockgate import model
 from lockgate.bodies.json import dumps, parse
 from lockgate.errors import BodyUnreadable, Problem, RulesInvalid
-from lockgate.policy import documents, schema
+from lockgate.policy import documents
 from lockgate.policy.checked import check
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Policy
-from lockgate.policy.schema import Instant, Lines, Model, Names, Text
+from lockgate.policy.schema import Model
+from lockgate.policy.schema.values import HEADER_NAME, Instant, Lines, Names, Text, text
 
 ISSUER, SUBJECT = "lockgate-dev", "dev"  # of a token of `lockgate token` that is told nothing else
 VERDICTS = ("allow", "hold", "deny", "unreadable")
@@ -100,7 +101,7 @@ def principal(
 
 def url(value: Any) -> Url:
     """An absolute URL taken apart, its path as written. Raises ValueError with what to write."""
-    given = schema.text(value)
+    given = text(value)
     example = "as in https://api.crm.example/v1/customers/7"
     found = URL.fullmatch(given)
     if found is None:
@@ -119,13 +120,13 @@ def url(value: Any) -> Url:
 
 
 def header_name(value: Any) -> str:
-    if not isinstance(value, str) or not schema.HEADER_NAME.fullmatch(value):
+    if not isinstance(value, str) or not HEADER_NAME.fullmatch(value):
         raise ValueError("not a header name")
     return value
 
 
 def status_code(value: Any) -> int:
-    if not re.fullmatch(r"[2-5][0-9][0-9]", schema.text(value), re.ASCII):
+    if not re.fullmatch(r"[2-5][0-9][0-9]", text(value), re.ASCII):
         raise ValueError("a status is a number from 200 to 599")
     return int(value)
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from lockgate.errors import Problem
 from lockgate.policy.documents import MAX_PROBLEMS, Document, Path, limited
-from lockgate.policy.schema import Model, explain
+from lockgate.policy.schema import Model
+from lockgate.policy.schema.wording import explain
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from lockgate.errors import Problem, Unevaluable
 from lockgate.model import Approval, Verdict
-from lockgate.policy import schema
 from lockgate.policy.alterations import alterations, item
+from lockgate.policy.budgets import Budgets
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions import Condition, ConditionInvalid, compile_conditions
 from lockgate.policy.documents import Document, Path
@@ -20,10 +20,14 @@ from lockgate.policy.lineage import RoleFile, lineages
 from lockgate.policy.lines import LineReader
 from lockgate.policy.patterns import CAPTURE
 from lockgate.policy.rules import GUARDRAILS, Alterations, Entry, Line, Policy, Rule
+from lockgate.policy.schema.rules import Guardrail, Guardrails
+from lockgate.policy.schema.rules import Rule as RuleEntry
+from lockgate.policy.schema.targets import Target, Targets
+from lockgate.policy.schema.values import NamedList
 from lockgate.policy.shadows import shadowing
 
-GuardrailFile = Checked[schema.Guardrails, schema.Guardrail]
-TargetFile = Checked[schema.Targets, schema.Target]
+GuardrailFile = Checked[Guardrails, Guardrail]
+TargetFile = Checked[Targets, Target]
 
 
 @dataclass(slots=True)
@@ -31,15 +35,19 @@ class Compiler:
     """Compiles against the targets and lists there are, None where they cannot be read, gathering problems."""
 
     targets: frozenset[str] | None
-    lists: Mapping[str, schema.NamedList] | None
+    lists: Mapping[str, NamedList] | None
     problems: list[Problem]
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     index: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)
     denies: dict[tuple[str, str, str], PathIndex] = field(default_factory=dict)  # those that always match
     places: dict[Line, tuple[Document, Path]] = field(default_factory=dict)
     compiled: dict[Hashable, tuple[Condition | None, Condition | None]] = field(default_factory=dict)
+    budgets: Budgets = field(init=False)
 
-    def add(self, document: Document, owner: str, path: Path, entry: schema.Rule | schema.Guardrail) -> None:
+    def __post_init__(self) -> None:
+        self.budgets = Budgets(self.problems)
+
+    def add(self, document: Document, owner: str, path: Path, entry: RuleEntry | Guardrail) -> None:
         """Compile the rule at `path` and file it under each of its lines' targets and verbs."""
         verdict = Verdict(entry.verdicts[0])
         name = f"{owner}/{entry.id}"
@@ -61,7 +69,10 @@ class Compiler:
         )
         if (rule.masks or rule.shows) and {verb for line in rule.lines for verb in line.verbs} == {"HEAD"}:
             message = "never applies: the answer to HEAD has no body; leave it out, or add GET to the rule"
-            self.problems.append(document.problem((*path, "mask" if rule.masks else "show"), message, key=True))
+            written = next(name for name in ("mask", "show", "detect") if getattr(entry, name))
+            self.problems.append(document.problem((*path, written), message, key=True))
+        if not self.budgets.allow_lines(document, (*path, verdict), rule.lines):
+            return
         self.rules.setdefault(owner, []).append(rule)
         indexes = [self.index, self.denies] if verdict is Verdict.DENY and rule.always else [self.index]
         for line in rule.lines:
@@ -79,15 +90,25 @@ class Compiler:
                 yield line
 
     def conditions(
-        self, document: Document, path: Path, entry: schema.Rule | schema.Guardrail
+        self, document: Document, path: Path, entry: RuleEntry | Guardrail
     ) -> tuple[Condition | None, Condition | None]:
         """The rule's `when` and `unless`, over the captures that all of its lines have."""
         texts = {key: text for key in ("when", "unless") if (text := getattr(entry, key)) is not None}
         if not texts or (self.lists is None and any("lists" in text for text in texts.values())):
             return None, None
-        captures = set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
+        captures = frozenset(
+            set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
+        )
+        permits = entry.verdicts == ["allow"]
+        said = (entry.when, entry.unless, captures, tuple(entry.types.items()), permits)
+        if said not in self.compiled and not self.budgets.allow_conditions(document, path, texts):
+            return None, None
         try:
-            when, unless = self.compiled_conditions(entry, frozenset(captures))
+            if said not in self.compiled:  # once for all rules that say the same
+                self.compiled[said] = compile_conditions(
+                    entry.when, entry.unless, captures, self.lists or {}, entry.types, permits
+                )
+            when, unless = self.compiled[said]
         except ConditionInvalid as error:
             self.problems.append(document.problem((*path, *error.path), error.message, offset=error.offset))
             if error.path == ("when",) and entry.unless is not None:  # the other one may be wrong too
@@ -98,18 +119,6 @@ class Compiler:
                 message = f"it is always {str(never).lower()}, so the rule never counts: mend it, or leave the rule out"
                 self.problems.append(document.problem((*path, key), message))
         return when, unless
-
-    def compiled_conditions(
-        self, entry: schema.Rule | schema.Guardrail, captures: frozenset[str]
-    ) -> tuple[Condition | None, Condition | None]:
-        """Compiled once for all rules that say the same. Raises ConditionInvalid."""
-        permits = entry.verdicts == ["allow"]
-        key = (entry.when, entry.unless, captures, tuple(entry.types.items()), permits)
-        if key not in self.compiled:
-            self.compiled[key] = compile_conditions(
-                entry.when, entry.unless, captures, self.lists or {}, entry.types, permits
-            )
-        return self.compiled[key]
 
     def note_shadowed(self, policy: Policy) -> list[Problem]:
         """A line that a deny covers whole is noted: it never counts. Gives those that only a guardrail covers.
@@ -136,7 +145,7 @@ def compile_policy(
     roles: Mapping[str, RoleFile | None],
     guardrails: GuardrailFile | None,
     targets: TargetFile | None,
-    lists: Mapping[str, schema.NamedList] | None,
+    lists: Mapping[str, NamedList] | None,
     problems: list[Problem],
 ) -> tuple[Policy, list[Problem]]:
     """The policy of all roles, by name, and notes on it. A role is None where its file cannot be read: it exists."""
@@ -182,7 +191,7 @@ def constant(condition: Condition) -> bool | None:
         return None
 
 
-def approval(entry: schema.Rule | schema.Guardrail) -> Approval:
+def approval(entry: RuleEntry | Guardrail) -> Approval:
     return Approval(tuple(entry.approvers or ()), entry.quorum or 1, entry.timeout)
 
 

@@ -1,4 +1,4 @@
-"""`gateway.yaml`, `targets.yaml` and `credentials.yaml`: from checked entries to what the gateway works with. Pure.
+"""`gateway.yaml` and `targets.yaml`: from checked entries to what the gateway works with. Pure.
 
 Each function appends what it finds wrong to `problems` and goes on with the rest.
 """
@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockgate import model
 from lockgate.errors import Problem
 from lockgate.masking import paths
-from lockgate.model import CredentialSpec, GatewayConfig, SecretSource
-from lockgate.policy import schema
+from lockgate.model import GatewayConfig
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.describe import suggestion
+from lockgate.policy.credentials import beside
+from lockgate.policy.schema.addresses import Origin
+from lockgate.policy.schema.credentials import Credential, Credentials
+from lockgate.policy.schema.gateway import Gateway, Issuer
+from lockgate.policy.schema.targets import Target, Targets, Tls
+from lockgate.policy.schema.values import NAME
 
 LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -24,9 +29,7 @@ LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEV = model.Issuer("lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", dev=True)
 
 
-def gateway(
-    checked: Checked[schema.Gateway, schema.Issuer], directory: Path, problems: list[Problem]
-) -> GatewayConfig | None:
+def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[Problem]) -> GatewayConfig | None:
     document = checked.document
     issuers: dict[str, model.Issuer] = {}
     for path, entry in checked.entries:
@@ -53,7 +56,7 @@ def gateway(
     )
 
 
-def issuer(entry: schema.Issuer, directory: Path) -> model.Issuer:
+def issuer(entry: Issuer, directory: Path) -> model.Issuer:
     if entry.dev:
         return DEV
     return model.Issuer(
@@ -61,62 +64,30 @@ def issuer(entry: schema.Issuer, directory: Path) -> model.Issuer:
         audience=entry.audience or "",
         algorithms=tuple(entry.algorithms or ()),
         roles=entry.roles or "",
-        jwks_file=Path(os.path.normpath(directory / (entry.jwks_file or ""))),
+        jwks_file=beside(entry.jwks_file, directory),
+        jwks=entry.jwks,
+        ca=beside(entry.ca, directory),
+        keys_max_age=entry.keys_max_age,
         alias=dict(entry.alias),
         leeway=entry.leeway,
         max_ttl=entry.max_ttl,
     )
 
 
-def credentials(
-    checked: Checked[schema.Credentials, schema.Credential], directory: Path, problems: list[Problem]
-) -> dict[str, CredentialSpec]:
-    found = {}
-    for path, entry in checked.entries:
-        name = str(path[-1])
-        spec = credential(name, entry)
-        source = placed(spec.source, directory)
-        if source.kind == "file" and Path(source.name).is_relative_to(directory):
-            message = "a secret must lie outside the rules directory, whose text is kept with the records"
-            problems.append(checked.document.problem(path, message, key=True))
-        found[name] = CredentialSpec(name, spec.kind, spec.hosts, source, spec.user, spec.field, spec.prefix)
-    return found
-
-
-def credential(name: str, entry: schema.Credential) -> CredentialSpec:
-    hosts = tuple(entry.hosts)
-    if entry.basic:
-        return CredentialSpec(name, "basic", hosts, entry.basic.password, user=entry.basic.user)
-    if entry.header:
-        header = entry.header
-        return CredentialSpec(name, "header", hosts, header.value, field=header.name, prefix=header.prefix)
-    if entry.query:
-        return CredentialSpec(name, "query", hosts, entry.query.value, field=entry.query.name)
-    if entry.bearer:
-        return CredentialSpec(name, "bearer", hosts, entry.bearer)
-    raise AssertionError("the schema requires one kind")
-
-
-def placed(source: SecretSource, directory: Path) -> SecretSource:
-    """A file's path is relative to the rules file that names it."""
-    if source.kind == "env":
-        return source
-    return SecretSource("file", os.path.normpath(directory / source.name))
-
-
 def targets(
-    checked: Checked[schema.Targets, schema.Target],
-    known: Checked[schema.Credentials, schema.Credential] | None,
+    checked: Checked[Targets, Target],
+    directory: Path,
+    known: Checked[Credentials, Credential] | None,
     names: frozenset[str] | None,
     problems: list[Problem],
 ) -> dict[str, tuple[model.Target, ...]]:
     """The targets by name, once for each origin. `names` are those of all credentials, None where that is not known."""
     specs = {str(path[-1]): entry for path, entry in known.entries} if known else {}
-    origins: dict[schema.Origin, str] = {}
+    origins: dict[Origin, str] = {}
     found = {}
     for path, entry in checked.entries:
         document, name = checked.document, str(path[-1])
-        if name.lower() == "any" or not schema.NAME.fullmatch(name):
+        if name.lower() == "any" or not NAME.fullmatch(name):
             message = "a target's name has letters, digits and . _ - only, and is not any"
             problems.append(document.problem(path, message, key=True))
         for index, origin in enumerate(entry.origins):
@@ -124,33 +95,57 @@ def targets(
                 message = f"the target {origins[origin]} has this origin already: one target for each origin"
                 problems.append(document.problem((*path, "url") if entry.url else (*path, "urls", index), message))
             origins.setdefault(origin, name)
-            if entry.credential is not None and names is not None:
-                wrong = misnamed(entry.credential, origin.host, specs, names)
-                if wrong:
-                    problems.append(document.problem((*path, "credential"), wrong))
-        found[name] = tuple(target(name, entry, origin) for origin in entry.origins)
+            for place, named in named_by(entry):
+                if names is not None and (wrong := misnamed(named, place, origin.host, specs, names)):
+                    problems.append(document.problem((*path, *place), wrong))
+        found[name] = tuple(target(name, entry, origin, directory) for origin in entry.origins)
     return found
 
 
-def misnamed(name: str, host: str, specs: Mapping[str, schema.Credential], names: frozenset[str]) -> str | None:
+def named_by(entry: Target) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where a target names a credential, and which."""
+    if entry.credential is not None:
+        yield ("credential",), entry.credential
+    if entry.tls and entry.tls.client_cert is not None:
+        yield ("tls", "client_cert"), entry.tls.client_cert
+
+
+def misnamed(
+    name: str, place: tuple[str, ...], host: str, specs: Mapping[str, Credential], names: frozenset[str]
+) -> str | None:
     """Why a target may not name this credential; None where it may, or where the credential's own entry is wrong."""
     if name not in names:
         return f"unknown credential {name}: {suggestion(name, names)}"
-    if name in specs and host not in specs[name].hosts:
+    if name not in specs:
+        return None
+    if host not in specs[name].hosts:
         return f"the credential {name} is not for {host}: add the host to its hosts, or name another credential"
+    if specs[name].client_cert and place == ("credential",):
+        return f"the credential {name} is a client certificate: name it in tls, as client_cert"
+    if not specs[name].client_cert and place != ("credential",):
+        return f"the credential {name} is no client certificate: name it as the target's credential"
     return None
 
 
-def target(name: str, entry: schema.Target, origin: schema.Origin) -> model.Target:
+def target(name: str, entry: Target, origin: Origin, directory: Path) -> model.Target:
     limits = model.Limits()
+    tls = entry.tls or Tls()
     return model.Target(
         name=name,
         scheme=origin.scheme,
         host=origin.host,
         port=origin.port,
         credential=entry.credential,
-        limits=model.Limits(entry.limits.request or limits.request, entry.limits.response or limits.response),
+        limits=model.Limits(
+            entry.limits.request or limits.request, entry.limits.response or limits.response, entry.limits.response
+        ),
         private=entry.private,
         connect=entry.connect,
         pass_cookies=entry.cookies == "pass",
+        tls=model.TargetTls(
+            Path(os.path.normpath(directory / tls.ca)) if tls.ca else None,
+            tls.server_name,
+            tls.client_cert,
+            tls.min_version,
+        ),
     )

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from lockgate.masking.detectors import DETECTORS
 from lockgate.model import HTTP_METHODS
-from lockgate.policy import cases, schema
+from lockgate.policy import cases, sources
 from lockgate.policy.conditions.declarations import TYPES
 from lockgate.policy.config import LIST_NAME
 from lockgate.policy.fragments import (
@@ -32,6 +33,19 @@ from lockgate.policy.fragments import (
     without,
     written,
 )
+from lockgate.policy.schema import Model, addresses, values
+from lockgate.policy.schema.credentials import (
+    CREDENTIAL_KINDS,
+    REGISTERED_CLAIMS,
+    Credential,
+    Credentials,
+    Jwt,
+    OAuth2,
+    Vault,
+)
+from lockgate.policy.schema.gateway import Gateway, Issuer
+from lockgate.policy.schema.rules import Guardrail, Guardrails, Role, Rule
+from lockgate.policy.schema.targets import Target, Targets
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 REFERENCE = "#/definitions/{model}"
@@ -41,22 +55,22 @@ class File(NamedTuple):
     """A kind of file: its model, the key that only it has, and the model of each entry below `entries`."""
 
     key: str
-    model: type[schema.Model]
+    model: type[Model]
     entries: str
-    entry: type[schema.Model]
+    entry: type[Model]
 
 
 # A role has rules too, so it is asked for before the guardrails are.
 FILES = (
-    File("issuers", schema.Gateway, "issuers", schema.Issuer),
-    File("targets", schema.Targets, "targets", schema.Target),
-    File("credentials", schema.Credentials, "credentials", schema.Credential),
-    File("role", schema.Role, "rules", schema.Rule),
-    File("rules", schema.Guardrails, "rules", schema.Guardrail),
+    File("issuers", Gateway, "issuers", Issuer),
+    File("targets", Targets, "targets", Target),
+    File("credentials", Credentials, "credentials", Credential),
+    File("role", Role, "rules", Rule),
+    File("rules", Guardrails, "rules", Guardrail),
     File("tests", cases.Tests, "tests", cases.Test),
 )
 
-NAME = schema.NAME.pattern
+NAME = values.NAME.pattern
 URL = "https?://[^#]+"
 HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 KEEP = whole_number("a number of characters is needed here, from 1", 4)
@@ -67,38 +81,53 @@ MASKS = {
     "hash": "[hash:...], keyed: equal values stay equal, and cannot be computed back.",
 }
 
+SOURCE = written(
+    r"env:[A-Za-z_][A-Za-z0-9_]*|(file|exec):.+|vault:[^#]+/[^#]+#[^#]+|keyring:.+/.+",
+    said_by(sources.source),
+    "env:CRM_TOKEN",
+    "file:/run/secrets/crm",
+)
+
 # The values that a reader takes. One that is not here fails the generation: add it.
 VALUES: Mapping[object, Fragment] = {
-    schema.text: text(),
-    schema.name: written(NAME, said_by(schema.name), types=["string", "number"]),
-    schema.flag: {"type": "boolean", "errorMessage": said_by(schema.flag)},
-    schema.size: written(schema.SIZE, said_by(schema.size), "1MiB"),
-    schema.duration: written(schema.DURATION, said_by(schema.duration), "15m"),
-    schema.wait: written(schema.WAIT, said_by(schema.wait), "15m"),
-    schema.count: whole_number(said_by(schema.count), 1),
-    schema.instant: written(
-        r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d))?", said_by(schema.instant), "2030-01-31"
+    values.text: text(),
+    values.name: written(NAME, said_by(values.name), types=["string", "number"]),
+    values.flag: {"type": "boolean", "errorMessage": said_by(values.flag)},
+    values.size: written(values.SIZE, said_by(values.size), "1MiB"),
+    values.duration: written(values.DURATION, said_by(values.duration), "15m"),
+    values.wait: written(values.WAIT, said_by(values.wait), "15m"),
+    values.count: whole_number(said_by(values.count), 1),
+    values.instant: written(
+        r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d))?", said_by(values.instant), "2030-01-31"
     ),
-    schema.host: written(HOST, said_by(schema.host), "api.crm.example"),
-    schema.origin: written(rf"https?://({HOST})(:\d{{1,5}})?", said_by(schema.origin), "https://api.crm.example"),
-    schema.address: written(rf"({HOST}):\d{{1,5}}", said_by(schema.address), "127.0.0.1:9443"),
-    schema.source: written(
-        r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", said_by(schema.source), "env:CRM_TOKEN", "file:/run/secrets/crm"
+    addresses.host: written(HOST, said_by(addresses.host), "api.crm.example"),
+    addresses.origin: written(rf"https?://({HOST})(:\d{{1,5}})?", said_by(addresses.origin), "https://api.crm.example"),
+    addresses.address: written(rf"({HOST}):\d{{1,5}}", said_by(addresses.address), "127.0.0.1:9443"),
+    **dict.fromkeys((sources.source, sources.text_source, sources.pem_source), SOURCE),
+    addresses.service: written(
+        r"https?://[!-~]+", said_by(addresses.service), "https://login.crm.example/oauth2/token"
     ),
-    schema.user: written(r"[^:]+", "a user name is needed here, without a colon (RFC 7617)"),
-    schema.algorithm: choice(schema.ALGORITHMS),
-    schema.header_name: written(schema.HEADER_NAME, said_by(schema.header_name), "X-Api-Key"),
-    cases.header_name: written(schema.HEADER_NAME, "not a header name"),
-    schema.strategy: scalar_or_mapping(
-        choice(MASKS) | {"errorMessage": said_by(schema.strategy)},
+    values.claim: {"type": ["string", "number", "array"]},
+    addresses.published: written(r"https://[^#]+", said_by(addresses.published), "https://login.example/keys"),
+    values.keys_max_age: written(values.WAIT, said_by(values.keys_max_age), "4h"),
+    values.ttl: written(values.WAIT, said_by(values.ttl), "5m"),
+    values.word: written(values.WORD, said_by(values.word), "eu-central-1"),
+    values.content: text("{timestamp}.{body}"),
+    values.header_value: written("[!-~]([ -~]*[!-~])?", "the value of a header is visible ASCII", "v1={signature}"),
+    values.user: written(r"[^:]+", "a user name is needed here, without a colon (RFC 7617)"),
+    values.algorithm: choice(values.ALGORITHMS),
+    values.header_name: written(values.HEADER_NAME, said_by(values.header_name), "X-Api-Key"),
+    cases.header_name: written(values.HEADER_NAME, "not a header name"),
+    values.strategy: scalar_or_mapping(
+        choice(MASKS) | {"errorMessage": said_by(values.strategy)},
         {
             "keep_first": KEEP | {"description": "[redacted] and as many first characters."},
             "keep_last": KEEP | {"description": "[redacted] and as many last characters."},
             "replace": {"type": ["string", "number"], "description": "This text in its place.", "examples": ["text"]},
         },
     ),
-    schema.named_list: scalar_or_mapping(
-        {"type": "array", "items": {"type": ["string", "number"]}, "errorMessage": said_by(schema.named_list)},
+    values.named_list: scalar_or_mapping(
+        {"type": "array", "items": {"type": ["string", "number"]}, "errorMessage": said_by(values.named_list)},
         {
             "numbers": {
                 "type": "array",
@@ -116,7 +145,7 @@ VALUES: Mapping[object, Fragment] = {
 
 # What may stand in place of a mapping, by what makes one of it.
 SHORT: Mapping[object, Fragment] = {
-    cases.roles_alone: one_or_list(VALUES[schema.name]),
+    cases.roles_alone: one_or_list(VALUES[values.name]),
     cases.line_alone: written(
         rf"\s*\S+\s+{URL}", said_by(cases.line_alone), "GET https://api.crm.example/v1/customers/7"
     ),
@@ -147,16 +176,22 @@ LANGUAGES: Mapping[str, Fragment] = {
     "when": CONDITION,
     "unless": CONDITION,
     "types": mapping(choice(list(TYPES)), keys=CONDITION_FIELD),
-    "mask": mapping(VALUES[schema.strategy], keys=PATH),
+    "mask": mapping(VALUES[values.strategy], keys=PATH),
     "show": one_or_list(PATH),
+    "detect": one_or_list(choice(sorted(DETECTORS)) | {"type": "string"}),
     "redact_request": one_or_list(REQUEST_FIELD),
-    "targets": {"propertyNames": VALUES[schema.name]},
+    "targets": {"propertyNames": VALUES[values.name]},
+    "min_version": {"enum": ["1.2", "1.3", 1.2, 1.3]},
+    "claims": {"propertyNames": {"not": {"enum": sorted(REGISTERED_CLAIMS)}}},
     "lists": {"propertyNames": written(LIST_NAME, "a list's name has letters, digits and _ only")},
 }
 
 # Which keys go together: what the models' validators say, for editors.
 MATCHING: Sequence[Fragment] = (
-    {"if": {"required": ["deny"]}, "then": without(["mask", "show"], "a deny has no answer to mask: leave this out")},
+    {
+        "if": {"required": ["deny"]},
+        "then": without(["mask", "show", "detect"], "a deny has no answer to mask: leave this out"),
+    },
     {
         "if": {"required": ["hold"]},
         "else": without(["approvers", "quorum", "timeout"], "only a hold has this: leave it out"),
@@ -167,28 +202,43 @@ ONE_BODY: Fragment = {
     "if": {"required": ["body"]},
     "then": without(["raw"], "body is a JSON document, raw is text: leave one of them out"),
 }
-TOGETHER: Mapping[type[schema.Model], Sequence[Fragment]] = {
-    schema.Rule: (exactly_one(["allow", "hold", "deny"]), *MATCHING),
-    schema.Guardrail: (
+TOGETHER: Mapping[type[Model], Sequence[Fragment]] = {
+    Rule: (exactly_one(["allow", "hold", "deny"]), *MATCHING),
+    Guardrail: (
         {
             "if": some_of(["hold", "deny"], ""),
             "then": exactly_one(["hold", "deny"]),
             "else": {
-                **some_of(["mask", "show", "redact_request"], "a guardrail has hold or deny, or masks all answers"),
+                **some_of(
+                    ["mask", "show", "detect", "redact_request"], "a guardrail has hold or deny, or masks all answers"
+                ),
                 **without(["when", "unless", "expires", "reason"], "masks alone bind every answer: leave this out"),
             },
         },
         *MATCHING,
     ),
-    schema.Target: (exactly_one(["url", "urls"]),),
-    schema.Credential: (exactly_one(["bearer", "basic", "header", "query"]),),
-    schema.Issuer: (
+    Target: (exactly_one(["url", "urls"]),),
+    Credential: (exactly_one(CREDENTIAL_KINDS),),
+    OAuth2: (
+        {"if": {"required": ["client_secret"]}, "then": without(["client_key"], "a client has one of both")},
+        {"if": {"required": ["auth"]}, "then": {"required": ["client_secret"]}},
+        some_of(["client_secret", "client_key", "refresh_token"], "a client shows who it is: name its client_secret"),
+    ),
+    Jwt: (
+        {"if": {"required": ["token_url"]}, "else": without(["scope", "ca"], "this is for a token_url: leave it out")},
+    ),
+    Vault: ({"properties": {"token": {"not": {"pattern": "^vault:"}, "errorMessage": "not kept in Vault itself"}}},),
+    Issuer: (
         {
             "if": {"required": ["dev"], "properties": {"dev": {"const": True}}},
             "then": without(
-                [key for key in schema.Issuer.model_fields if key != "dev"], "the development issuer takes nothing else"
+                [key for key in Issuer.model_fields if key != "dev"], "the development issuer takes nothing else"
             ),
-            "else": {"required": ["issuer", "audience", "algorithms", "roles", "jwks_file"]},
+            "else": {"required": ["issuer", "audience", "algorithms", "roles"]},
+        },
+        {
+            "if": {"required": ["jwks_file"]},
+            "then": without(["jwks", "ca", "keys_max_age"], "this is for keys that are fetched: leave it out"),
         },
     ),
     cases.Asked: (ONE_BODY,),
@@ -207,7 +257,7 @@ class Editors(GenerateJsonSchema):
 
     def function_before_schema(self, schema_: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         read = schema_["function"]["function"]
-        if read is schema.listed:
+        if read is values.listed:
             return one_or_list(self.generate_inner(schema_["schema"])["items"])
         if read in SHORT:
             return {"anyOf": [SHORT[read], self.generate_inner(schema_["schema"])]}
@@ -263,7 +313,7 @@ def by_key(files: Sequence[File]) -> Fragment:
     return {"type": "object", "properties": keys, "additionalProperties": False, "minProperties": 1}
 
 
-def refer(model: type[schema.Model]) -> Fragment:
+def refer(model: type[Model]) -> Fragment:
     return {"$ref": REFERENCE.format(model=model.__name__)}
 
 

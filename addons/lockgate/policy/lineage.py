@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lockgate.errors import Problem
-from lockgate.policy import schema
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.describe import suggestion
+from lockgate.policy.schema.rules import Role, Rule
 
-RoleFile = Checked[schema.Role, schema.Rule]
+RoleFile = Checked[Role, Rule]
 
 
 def lineages(roles: Mapping[str, RoleFile | None], problems: list[Problem]) -> dict[str, tuple[str, ...]]:

@@ -13,14 +13,20 @@ from pathlib import Path
 
 from lockgate.errors import Problem, RulesInvalid
 from lockgate.model import GatewayConfig
-from lockgate.policy import config, documents, schema
+from lockgate.policy import config, documents
 from lockgate.policy.checked import Checked, check
 from lockgate.policy.compile import compile_policy
+from lockgate.policy.credentials import specs_of
 from lockgate.policy.documents import Document
 from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
 from lockgate.policy.lineage import RoleFile
 from lockgate.policy.rules import GUARDRAILS
+from lockgate.policy.schema import Model
+from lockgate.policy.schema.credentials import Credential, Credentials
+from lockgate.policy.schema.gateway import Gateway, Issuer
+from lockgate.policy.schema.rules import Guardrail, Guardrails, Role, Rule
+from lockgate.policy.schema.targets import Target, Targets
 
 REQUIRED = ("gateway.yaml", "targets.yaml")
 OPTIONAL = ("credentials.yaml", "guardrails.yaml")
@@ -50,12 +56,17 @@ def assemble(files: Mapping[str, bytes], directory: Path) -> Generation:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Ten thousand rules are a million objects, and hardly one of them garbage: to look for it takes half the time."""
+    """Ten thousand rules are a million objects, and hardly one of them garbage: to look for it takes half the time.
+
+    What was made is then as old to the collector as what has lasted long, so it is not looked through as new either.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()
         if enabled:
             gc.enable()
 
@@ -71,14 +82,15 @@ def assembled(files: Mapping[str, bytes], directory: Path) -> Generation:
             except RulesInvalid as error:
                 problems.extend(error.problems)
     gateway = gateway_of(read, directory, problems)
-    credentials = file(read, "credentials.yaml", schema.Credentials, "credentials", schema.Credential, problems)
-    targets = file(read, "targets.yaml", schema.Targets, "targets", schema.Target, problems)
-    guardrails = file(read, "guardrails.yaml", schema.Guardrails, "rules", schema.Guardrail, problems)
+    credentials = file(read, "credentials.yaml", Credentials, "credentials", Credential, problems)
+    targets = file(read, "targets.yaml", Targets, "targets", Target, problems)
+    guardrails = file(read, "guardrails.yaml", Guardrails, "rules", Guardrail, problems)
     roles = roles_of(files, read, problems)
-    specs = config.credentials(credentials, directory, problems) if credentials else {}
-    names = credentials.names if credentials else frozenset()
-    unreadable = "credentials.yaml" in files and credentials is None
-    origins = config.targets(targets, credentials, None if unreadable else names, problems) if targets else {}
+    specs = specs_of(credentials, directory, problems) if credentials else {}
+    names: frozenset[str] | None = credentials.names if credentials else frozenset()
+    if "credentials.yaml" in files and credentials is None:
+        names = None  # it cannot be read
+    origins = config.targets(targets, directory, credentials, names, problems) if targets else {}
     policy, notes = compile_policy(roles, guardrails, targets, gateway.lists if gateway else None, problems)
     if problems or gateway is None:
         raise RulesInvalid(ordered(problems))
@@ -101,14 +113,14 @@ def strays(files: Mapping[str, bytes]) -> list[Problem]:
     return missing + unknown
 
 
-def file[F: schema.Model, E: schema.Model](
+def file[F: Model, E: Model](
     read: Mapping[str, Document], name: str, whole: type[F], key: str, entry: type[E], problems: list[Problem]
 ) -> Checked[F, E] | None:
     return check(read[name], whole, key, entry, problems) if name in read else None
 
 
 def gateway_of(read: Mapping[str, Document], directory: Path, problems: list[Problem]) -> GatewayConfig | None:
-    checked = file(read, "gateway.yaml", schema.Gateway, "issuers", schema.Issuer, problems)
+    checked = file(read, "gateway.yaml", Gateway, "issuers", Issuer, problems)
     return config.gateway(checked, directory, problems) if checked else None
 
 
@@ -121,7 +133,7 @@ def roles_of(
         if not path.startswith("roles/") or not is_rules(path):
             continue
         name = path.removeprefix("roles/").removesuffix(".yaml")
-        checked = file(read, path, schema.Role, "rules", schema.Rule, problems)
+        checked = file(read, path, Role, "rules", Rule, problems)
         if name in RESERVED:
             problems.append(Problem(path, 1, 1, f"no role can be called {name}: rename the file and its role"))
         elif checked and checked.model and checked.model.role != name:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 from lockgate.policy.folding import decoded, fold
 
 MAX_LENGTH = 2048  # characters
+NO_CAPTURES: Mapping[str, str] = MappingProxyType({})
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
 DOUBLE_ENCODING = re.compile(r"%25[0-9A-F]{2}")
 NO_TEXT = re.compile(r"[\x80-\x9f\ud800-\udfff]")  # C1 controls, and what stands for bytes that are not UTF-8
@@ -30,10 +31,9 @@ class Text:
     pieces: tuple[str, ...]
 
     def fits(self, part: str) -> bool:
-        first, *rest = self.pieces
-        if not rest:
-            return part == first
-        *middle, last = rest
+        if len(self.pieces) == 1:
+            return part == self.pieces[0]
+        first, *middle, last = self.pieces
         if len(part) < len(first) + len(last) or not (part.startswith(first) and part.endswith(last)):
             return False
         at, end = len(first), len(part) - len(last)
@@ -45,7 +45,8 @@ class Text:
         return True
 
     def folded(self) -> Text:
-        return Text(tuple(folded(piece) for piece in self.pieces))
+        pieces = tuple([folded(piece) for piece in self.pieces])
+        return self if pieces == self.pieces else Text(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,56 +75,110 @@ Part = Text | One | Many
 
 
 class Resource:
-    """A canonical path taken apart, once for all patterns it is held against."""
+    """A canonical path taken apart, once for all patterns it is held against.
+
+    `texts` are what the parts say, their escapes decoded; `bare` are the parts in the one form of all their spellings,
+    without a slash at the end.
+    """
+
+    __slots__ = ("bare", "parts", "path", "texts")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.parts = path.split("/")[1:]
-
-    @cached_property
-    def spellings(self) -> tuple[list[str], list[str]]:
-        """The parts in the one form of all their spellings, without a slash at the end and with one."""
-        if "%" in self.path:
-            found = [folded(part) for part in self.parts]
+        if "%" in path:
+            self.texts = [decoded(part) for part in self.parts]
+            found = [fold(text) for text in self.texts]
         else:  # most are, and at once it is faster
-            found = fold(self.path).split("/")[1:]
-        bare = found if found[-1] else found[:-1]
-        return bare, [*bare, ""]
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """What each part says, its escapes decoded."""
-        return [decoded(part) for part in self.parts] if "%" in self.path else self.parts
+            self.texts = self.parts
+            form = fold(path)
+            found = self.parts if form == path else form.split("/")[1:]
+        self.bare = found if found[-1] else found[:-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Parts that are written out or stand for one whole part, by place, and whether more must follow them.
+
+    Most patterns are no more than that, and a path is held against this faster.
+    """
+
+    written: tuple[tuple[int, str], ...]
+    single: tuple[int, ...]
+    size: int
+    open: bool
+
+    def fits(self, given: Sequence[str]) -> bool:
+        if len(given) <= self.size if self.open else len(given) != self.size:
+            return False
+        for at, text in self.written:
+            if given[at] != text:
+                return False
+        return all(map(given.__getitem__, self.single))  # none is empty
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed pattern; `names` are its captures."""
+    """A parsed pattern. `folded` are its parts as they are held against a resource's spellings.
+
+    `places` has each capture's name and part. `shape` and `folded_shape` are those of `parts` and `folded`, if any.
+    """
 
     text: str
     parts: tuple[Part, ...]
+    folded: tuple[Part, ...] = field(init=False, repr=False, compare=False)
+    shape: Shape | None = field(init=False, repr=False, compare=False)
+    folded_shape: Shape | None = field(init=False, repr=False, compare=False)
+    places: tuple[tuple[str, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape, form = shape_of(self.parts), tuple([part.folded() for part in self.parts])
+        places = [(part.name, at) for at, part in enumerate(self.parts) if isinstance(part, One) and part.name]
+        object.__setattr__(self, "folded", form)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "folded_shape", shape if form == self.parts else shape_of(form))
+        object.__setattr__(self, "places", tuple(places))
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(part.name for part in self.parts if isinstance(part, One) and part.name)
+        return frozenset(name for name, _ in self.places)
 
     def match(self, resource: Resource) -> Mapping[str, str] | None:
         """What the captured parts say, where the pattern fits exactly; else None."""
-        return fit(self.parts, resource.parts, resource.texts)
+        if self.shape is None:
+            return fit(self.parts, resource.parts, resource.texts)
+        return self.captures(resource) if self.shape.fits(resource.parts) else None
 
     def match_loosely(self, resource: Resource) -> Mapping[str, str] | None:
         """As `match`, but also in other letter case, with characters percent-encoded, with or without a trailing slash.
 
         For `deny` and `hold`: a target may take all these for one resource. `/v1/**` is about `/v1` then.
         """
-        without, with_slash = resource.spellings
-        found = fit(self.folded, without, resource.texts)
-        return fit(self.folded, with_slash, [*resource.texts, ""]) if found is None else found
+        shape, bare = self.folded_shape, resource.bare
+        if shape is None:
+            found = fit(self.folded, bare, resource.texts)
+            return fit(self.folded, [*bare, ""], [*resource.texts, ""]) if found is None else found
+        return self.captures(resource) if shape.fits(bare) or shape.fits([*bare, ""]) else None
 
-    @cached_property
-    def folded(self) -> tuple[Part, ...]:
-        """The parts as they are held against a resource's spellings."""
-        return tuple(part.folded() for part in self.parts)
+    def captures(self, resource: Resource) -> Mapping[str, str]:
+        """Of a resource that its shape fits."""
+        return {name: resource.texts[at] for name, at in self.places} if self.places else NO_CAPTURES
+
+
+def shape_of(parts: Sequence[Part]) -> Shape | None:
+    """The shape of parts, where they have one."""
+    ends_open = isinstance(parts[-1], Many)
+    parts = parts[:-2] if ends_open else parts
+    written: list[tuple[int, str]] = []
+    single: list[int] = []
+    for at, part in enumerate(parts):
+        if isinstance(part, Text) and len(part.pieces) == 1:
+            written.append((at, part.pieces[0]))
+        elif isinstance(part, One):
+            single.append(at)
+        else:
+            return None
+    return Shape(tuple(written), tuple(single), len(parts), ends_open)
 
 
 def folded(part: str) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lockgate.model import Approval, Mask, Show, Verdict
+from lockgate.model import Approval, Considered, Mask, Outcome, Show, Verdict
 from lockgate.policy.conditions import Condition
 from lockgate.policy.index import PathIndex
-from lockgate.policy.patterns import Pattern, Resource
+from lockgate.policy.patterns import NO_CAPTURES, Pattern, Resource
 
 GUARDRAILS = "guardrails"  # stands where a role's name does, for rules that bind every role
 EVERY_METHOD = "any"  # every verb of HTTP
@@ -36,6 +36,9 @@ class Rule:
 
     It matches where `when` holds and `unless` does not, until `expires` (aware). `redactions` are JSONPaths over the
     request's body, `query.NAME` and `headers.NAME`.
+
+    What every decision would ask again is known beforehand: `always` is whether it matches whatever its lines fit, at
+    any time; `alters`, whether it leaves anything out of answers or records; `matched`, what is said of it then.
     """
 
     name: str
@@ -50,16 +53,19 @@ class Rule:
     shows: tuple[Show, ...] = ()
     redactions: tuple[str, ...] = ()
     approval: Approval | None = None
+    always: bool = field(init=False, repr=False)
+    alters: bool = field(init=False, repr=False)
+    matched: Considered = field(init=False, repr=False)
 
-    @property
-    def always(self) -> bool:
-        """Whether it matches whatever its lines fit, at any time."""
-        return self.when is None and self.unless is None and self.expires is None
+    def __post_init__(self) -> None:
+        always = self.when is None and self.unless is None and self.expires is None
+        object.__setattr__(self, "always", always)
+        object.__setattr__(self, "alters", bool(self.masks or self.shows or self.redactions))
+        object.__setattr__(self, "matched", self.considered(Outcome.MATCHED))
 
-    @property
-    def alters(self) -> bool:
-        """Whether it leaves anything out of answers or records."""
-        return bool(self.masks or self.shows or self.redactions)
+    def considered(self, outcome: Outcome, detail: str = "") -> Considered:
+        """What is said of it where it came out so, and why."""
+        return Considered(self.name, self.source, self.verdict, outcome, detail)
 
     @property
     def reads_body(self) -> bool:
@@ -84,7 +90,7 @@ class Entry:
         An allow fits exactly; a deny or hold fits also what a target may take for the same resource.
         """
         if self.pattern is None:
-            return {}
+            return NO_CAPTURES
         if self.rule.verdict is Verdict.ALLOW:
             return self.pattern.match(resource)
         return self.pattern.match_loosely(resource)
@@ -106,6 +112,11 @@ class Alterations:
     shows: tuple[Show, ...] = ()
     redactions: tuple[str, ...] = ()
 
+    @property
+    def any(self) -> bool:
+        """Whether anything binds there at all."""
+        return bool(self.masks or self.shows or self.redactions)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -119,9 +130,18 @@ class Policy:
     rules: Mapping[str, tuple[Rule, ...]]
     index: Mapping[tuple[str, str, str], PathIndex] = field(repr=False)
     alterations: Mapping[str, Alterations]
+    _filed: Mapping[str, Mapping[str, Mapping[str, PathIndex]]] = field(init=False, repr=False)  # target, owner, verb
+    _altered: frozenset[str] = field(init=False, repr=False)
     _redactions: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        filed: dict[str, dict[str, dict[str, PathIndex]]] = {}
+        for (owner, target, verb), paths in self.index.items():
+            filed.setdefault(target, {}).setdefault(owner, {})[verb] = paths
+        object.__setattr__(self, "_filed", filed)
+        altered = {target for (_, target, _), paths in self.index.items() if paths.alters}
+        altered |= {target for target, each in self.alterations.items() if each.any}
+        object.__setattr__(self, "_altered", frozenset(altered))
         found = {target: dict.fromkeys(each.redactions) for target, each in self.alterations.items()}
         for rule in (rule for rules in self.rules.values() for rule in rules if rule.redactions):
             for target in {target for line in rule.lines for target in line.targets}:
@@ -131,11 +151,15 @@ class Policy:
     def knows(self, role: str) -> bool:
         return role in self.lineages
 
+    def knows_any(self, roles: Iterable[str]) -> bool:
+        return not self.lineages.keys().isdisjoint(roles)
+
     def owners(self, roles: Iterable[str]) -> dict[str, None]:
         """Whose rules bind someone with `roles`: the guardrails', the roles' own and what those extend, each once."""
         found = {GUARDRAILS: None}
         for role in roles:
-            found.update(dict.fromkeys(self.lineages.get(role, ())))
+            for owner in self.lineages.get(role, ()):
+                found[owner] = None
         return found
 
     def matching(self, roles: Iterable[str], target: str, verb: str, resource: str) -> tuple[Fitting, Fitting]:
@@ -146,23 +170,33 @@ class Policy:
         asked = Resource(resource)
         about: dict[Entry, Mapping[str, str]] = {}
         near: dict[Entry, Mapping[str, str]] = {}
+        for paths in self.filed(roles, target, verb):
+            for entry in paths.find(asked):
+                if (captures := entry.match(asked)) is not None:
+                    about[entry] = captures
+                elif (captures := entry.match_nearly(asked)) is not None:
+                    near[entry] = captures
+        return (
+            [(entry.rule, captures) for entry, captures in about.items()],
+            [(entry.rule, captures) for entry, captures in near.items()],
+        )
+
+    def filed(self, roles: Iterable[str], target: str, verb: str) -> list[PathIndex]:
+        """Where the rules stand that are about `verb` at `target` for someone with `roles`."""
+        found = []
+        there = self._filed.get(target, {})
         for owner in self.owners(roles):
-            for key in (verb, EVERY_METHOD, EVERY_VERB):
-                paths = self.index.get((owner, target, key))
-                if paths is None:
-                    continue
-                for entry in paths.find(asked):
-                    if (captures := entry.match(asked)) is not None:
-                        about[entry] = captures
-                    elif (captures := entry.match_nearly(asked)) is not None:
-                        near[entry] = captures
-        return [(each.rule, found) for each, found in about.items()], [
-            (each.rule, found) for each, found in near.items()
-        ]
+            if (by_verb := there.get(owner)) is not None:
+                found += [by_verb[key] for key in (verb, EVERY_METHOD, EVERY_VERB) if key in by_verb]
+        return found
 
     def reads_body(self, roles: Iterable[str], target: str, verb: str, resource: str) -> bool:
         """Whether deciding may read the body of such a request."""
         return any(rule.reads_body for fitting in self.matching(roles, target, verb, resource) for rule, _ in fitting)
+
+    def alters(self, targets: Iterable[str]) -> bool:
+        """Whether any rule there, or any of the targets, leaves anything out of answers or records."""
+        return not self._altered.isdisjoint(targets)
 
     def redactions(self, target: str) -> tuple[str, ...]:
         """Everything that any rule leaves out of the record of a request to `target`: for one that was refused."""

@@ -1,8 +1,9 @@
 """The doors: the one place where bytes go to a target, and the one where they go to the agent (law 1, law 4).
 
 A door demands proof and lets nothing else through: to the target only the frozen `Outgoing` that was decided and
-recorded, to the agent only the frozen `Answer` that was masked or is the gateway's own. Stages produce the proof; one
-that is forgotten, reordered or crashes therefore blocks. What is sent is a copy: the credential is never on the flow.
+recorded, to the agent only the frozen `Answer` that was masked or is the gateway's own. Of an answer that is streamed
+the head is frozen, and each part goes through the pipeline that masks it, here. Stages produce the proof; one that is
+forgotten, reordered or crashes therefore blocks. What is sent is a copy: the credential is never on the flow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from mitmproxy.proxy.layers.http import (
     HttpErrorHook,
     HttpEvent,
     HttpRequestHeadersHook,
+    HttpResponseHook,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -34,11 +36,14 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
 )
 
-from lockgate.exchange import Answer, Exchange, Outgoing, Session, exchange, session
+from lockgate.credentials.credential import Signer
+from lockgate.errors import LockgateError, Refused
+from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, Session, exchange, session
 from lockgate.model import Limits, Target, Verdict
 from lockgate.proxy import latch
 from lockgate.proxy.answers import protocol_refusal, refusal_response
 from lockgate.proxy.internals import GetHttpConnection, HttpStream, SendHttp
+from lockgate.recordings.delivered import By
 from lockgate.refusals import Refusal
 
 Commands = Generator[commands.Command, Any, None]
@@ -61,12 +66,12 @@ class Shut(Exception):
 class Dial(GetHttpConnection):
     """Asks for a connection to a target: one of another target is not used for it, be it to the same address."""
 
-    target: Target
+    dialled: Dialled
     session: Session
 
     def connection_spec_matches(self, connection: Connection) -> bool:
         vetted = self.session.vetted.get(connection.id)
-        return vetted is not None and vetted.target == self.target and super().connection_spec_matches(connection)
+        return vetted is not None and vetted.dialled == self.dialled and super().connection_spec_matches(connection)
 
 
 class GatedStream(HttpStream):
@@ -77,6 +82,7 @@ class GatedStream(HttpStream):
         self._received = 0  # bytes of the request's body
         self._answered_with = 0  # bytes of the answer's body
         self._answered = False
+        self._streams = False  # the answer goes on as it comes
         self._form = ""
 
     def _handle_event(self, event: events.Event) -> Commands:
@@ -123,18 +129,38 @@ class GatedStream(HttpStream):
         if isinstance(event, ResponseData):
             self._answered_with += len(event.data)
             target = exchange(self.flow).target
-            if target is None or self._answered_with > target.limits.response:
+            if target is None:
+                return ErrorCode.RESPONSE_TOO_LARGE
+            limit = target.limits.streamed if self._streams else target.limits.response
+            if limit is not None and self._answered_with > limit:
                 return ErrorCode.RESPONSE_TOO_LARGE
         return None
+
+    def start_response_stream(self) -> Commands:
+        """An answer that has come whole by now, or has broken off, is not streamed: it has its length like any other, and
+        a fault is a refusal.
+        """
+        ends = (ResponseEndOfMessage, ResponseProtocolError)
+        if any(isinstance(event, ends) for event in self._paused_event_queue):
+            self.server_state = self.state_consume_response_body
+            return
+        assert self.flow.response is not None
+        self._streams = True
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
+        self.server_state = self.state_stream_response_body
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         """What broke off the stream, in fixed words: mitmproxy's quote the wire."""
         found = exchange(self.flow)
+        by: By = "agent"
         if isinstance(event, ResponseProtocolError):
             found.refusal = found.refusal or protocol_refusal(event.code, found)
             event.message = found.refusal.detail
+            by = "gateway" if event.code is ErrorCode.RESPONSE_TOO_LARGE else "target"
         else:
             event.message = CLIENT_GONE
+        if found.delivered is not None:
+            found.delivered.end(by, event.message)
         yield from super().handle_protocol_error(event)
 
     # What goes out
@@ -144,17 +170,17 @@ class GatedStream(HttpStream):
         while True:
             try:
                 passed = self._door(base.send(reply))
+                reply = None
+                for one in passed:
+                    reply = yield one
             except StopIteration:
                 return
             except Exception as fault:  # of a door, or of mitmproxy's own
                 base.close()
                 yield from self._shut(fault)
                 return
-            reply = None
-            for one in passed:
-                reply = yield one
 
-    def _door(self, command: commands.Command) -> tuple[commands.Command, ...]:
+    def _door(self, command: commands.Command) -> Iterable[commands.Command]:
         if isinstance(command, SendHttp):
             if command.connection == self.context.client:
                 return self._to_agent(command.event)
@@ -163,6 +189,8 @@ class GatedStream(HttpStream):
             return self._dial(command)
         if isinstance(command, HttpRequestHeadersHook):
             exchange(self.flow).form = self._form
+        if isinstance(command, HttpResponseHook) and self._streams:
+            return self._stream_end(command)
         return (command,)
 
     def _dial(self, command: GetHttpConnection) -> tuple[commands.Command, ...]:
@@ -170,8 +198,8 @@ class GatedStream(HttpStream):
         target = self._proven(found)
         # The pool compares addresses, so the address to dial is set here and never changed later.
         address = target.connect or (target.host, target.port)
-        found.session.dials[address] = target
-        return (Dial(address, command.tls, command.via, target=target, session=found.session),)
+        dialled = found.session.dials[address] = Dialled(target, found.certificate)
+        return (Dial(address, command.tls, command.via, dialled=dialled, session=found.session),)
 
     def _to_target(self, event: HttpEvent, connection: Connection) -> tuple[commands.Command, ...]:
         found = exchange(self.flow)
@@ -182,7 +210,7 @@ class GatedStream(HttpStream):
             self._check_connection(found, target, connection)
             outgoing = found.outgoing
             assert outgoing is not None and found.on_sending is not None
-            request = _with_credential(outgoing, found)
+            request = _with_credential(outgoing, found, time.time())
             found.on_sending()
             found.sent = True
             sends = [SendHttp(RequestHeaders(self.stream_id, request, not outgoing.body), connection)]
@@ -215,6 +243,8 @@ class GatedStream(HttpStream):
             raise Shut("the token has expired")
         if found.target.credential is not None and found.credential is None:
             raise Shut("the target's credential is missing")
+        if found.target.tls.client_cert is not None and found.certificate is None:
+            raise Shut("the client certificate is missing")
         if found.outgoing is None or Outgoing.of(self.flow.request) != found.outgoing or self.flow.request.trailers:
             raise Shut("not what was decided")
         return found.target
@@ -225,14 +255,14 @@ class GatedStream(HttpStream):
             raise Shut("the connection leads elsewhere")
         if connection.tls != (target.scheme == "https"):
             raise Shut("the connection's encryption is not the target's")
-        if connection.tls and not (connection.tls_established and connection.sni == target.host):
+        if connection.tls and not (connection.tls_established and connection.sni == target.server_name):
             raise Shut("the connection was verified for another name")
         vetted = found.session.vetted.get(connection.id)
         peer = connection.peername[0] if connection.peername else None
-        if vetted is None or vetted.target != target or peer not in vetted.addresses:
+        if vetted is None or vetted.dialled != Dialled(target, found.certificate) or peer not in vetted.addresses:
             raise Shut("the connection's address was not vetted for this target")
 
-    def _to_agent(self, event: HttpEvent) -> tuple[commands.Command, ...]:
+    def _to_agent(self, event: HttpEvent) -> Iterable[commands.Command]:
         if isinstance(event, ResponseProtocolError):
             return self._error_to_agent(event)
         client = self.context.client
@@ -245,18 +275,66 @@ class GatedStream(HttpStream):
             answer = exchange(self.flow).answer
             if answer is None or self.flow.response is None or Answer.of(self.flow.response) != answer:
                 raise Shut("the response is neither masked nor the gateway's own")
+            if self._streams:
+                return self._stream_head(answer)
             self._answered = True
             sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), not answer.body), client)]
             if answer.body:
                 sends.append(SendHttp(ResponseData(self.stream_id, answer.body), client))
             return tuple(sends)
+        if isinstance(event, ResponseData) and self._streams:
+            return self._stream_part(event.data)
         if isinstance(event, ResponseData) and self._answered:
             return ()  # the frozen body has gone with the head
         if isinstance(event, ResponseEndOfMessage) and self._answered:
+            found = exchange(self.flow)
+            if self._streams and (found.refusal or not found.masked):
+                raise Shut("a stage has refused what was streamed")
             end = SendHttp(event, client)
             # What a target sends late behind an answer without a body would be taken for the next one.
             return (commands.CloseConnection(self.flow.server_conn), end) if self._is_bodyless() else (end,)
         raise Shut("only a frozen answer goes to the agent")
+
+    # An answer that is streamed
+
+    def _stream_head(self, answer: Answer) -> Commands:
+        found = exchange(self.flow)
+        if found.pipeline is None or found.delivered is None or answer.body:
+            raise Shut("what would be streamed is not masked and recorded")
+        self._require_standing(found)
+        found.streaming = self._answered = True
+        yield SendHttp(ResponseHeaders(self.stream_id, answer.response(), end_stream=False), self.context.client)
+
+    def _stream_part(self, data: bytes) -> Commands:
+        found = exchange(self.flow)
+        assert found.pipeline is not None
+        self._require_standing(found)
+        yield from self._pass(found.pipeline.feed(data))
+
+    def _stream_end(self, hook: HttpResponseHook) -> Commands:
+        """What was held back goes out before the answer is recorded as complete."""
+        found = exchange(self.flow)
+        assert found.pipeline is not None and found.delivered is not None
+        self._require_standing(found)
+        yield from self._pass(found.pipeline.end())
+        found.delivered.end("complete")
+        yield hook
+
+    def _pass(self, pieces: Iterable[bytes]) -> Commands:
+        """Parts as the pipeline gives them: none is empty, which would end a chunked body."""
+        delivered = exchange(self.flow).delivered
+        assert delivered is not None
+        for piece in pieces:
+            delivered.add(piece)
+            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+
+    def _require_standing(self, found: Exchange) -> None:
+        """Raise Shut or Refused unless what is streamed would still be allowed, masked as it is (law 7)."""
+        if latch.closed():
+            raise Shut("the gateway is stopping")
+        if found.refusal or found.recheck is None:
+            raise Shut("what is streamed is not allowed")
+        found.recheck(found)
 
     def _is_tunnel(self) -> bool:
         """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""
@@ -290,25 +368,38 @@ class GatedStream(HttpStream):
 
     def _shut(self, fault: Exception) -> Commands:
         found = exchange(self.flow)
-        log.error("A door stayed shut: %s", fault if isinstance(fault, Shut) else type(fault).__name__)
+        why = _why(fault)
+        log.log(logging.INFO if isinstance(fault, Refused) else logging.ERROR, "A door stayed shut: %s", why)
         if found.refusal is None:
-            found.refusal = replace(
-                ANSWER_KEPT if found.sent else REQUEST_KEPT, request_id=found.id, sent_upstream=found.sent
-            )
+            refusal = ANSWER_KEPT if found.sent else REQUEST_KEPT
+            refusal = fault.refusal if isinstance(fault, Refused) else refusal
+            found.refusal = replace(refusal, request_id=found.id, sent_upstream=found.sent)
+        if found.delivered is not None:
+            found.delivered.end("gateway", why)
         self.flow.error = mitmflow.Error(SHUT)
-        if not found.finished:
-            yield HttpErrorHook(self.flow)
+        # First of all: the target would go on sending while the record is made.
         yield from self._error_to_agent(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL))
         if found.sent:
             yield commands.CloseConnection(self.flow.server_conn)
+        if not found.finished:
+            yield HttpErrorHook(self.flow)
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         yield DropStream(self.stream_id)
 
 
-def _with_credential(outgoing: Outgoing, found: Exchange) -> http.Request:
+def _why(fault: Exception) -> str:
+    """What is said of a fault: the text of one that is not ours may quote what came over the wire."""
+    if isinstance(fault, Refused):
+        return fault.refusal.detail
+    return str(fault) if isinstance(fault, (Shut, LockgateError)) else type(fault).__name__
+
+
+def _with_credential(outgoing: Outgoing, found: Exchange, now: float) -> http.Request:
     """The request as sent: a copy of what was decided, with the credential that only this copy carries."""
     path, headers = outgoing.path, outgoing.headers
+    if isinstance(found.credential, Signer):
+        found.credential = found.credential.sign(outgoing, now)  # which also knows what to remove from the answer
     if found.credential is not None:
         path, headers = found.credential.apply(path, headers)
     return http.Request(
@@ -322,6 +413,6 @@ def _with_credential(outgoing: Outgoing, found: Exchange) -> http.Request:
         headers=http.Headers(headers),
         content=outgoing.body,
         trailers=None,
-        timestamp_start=time.time(),
+        timestamp_start=now,
         timestamp_end=None,
     )

@@ -85,6 +85,7 @@ class Gateway:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection each, and one upstream
         await self._listen_where_told()
+        self._runtime.warm()
         reload = Reload(self._runtime)
         self._reloads = asyncio.create_task(reload.run(), name="lockgate reload")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.ask)

@@ -11,11 +11,12 @@ from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.next_layer import NextLayer
 from mitmproxy.addons.proxyserver import Proxyserver, Servers
 from mitmproxy.addons.script import Script, ScriptLoader
-from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS, TlsConfig
 from mitmproxy.addons.view import View
+from mitmproxy.net import tls as net_tls
 from mitmproxy.proxy import layer, server
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream, SendHttp, _base, _http1
 from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web import app as web_app
@@ -45,8 +46,10 @@ RELIED_ON = {
     "ScriptLoader": ScriptLoader,
     "SendHttp": SendHttp,
     "Servers": Servers,
-    "ClientTLSLayer": tls.ClientTLSLayer,
+    "ClientTLSLayer": tls_layers.ClientTLSLayer,
+    "TLSLayer": tls_layers.TLSLayer,
     "TlsConfig.tls_start_server": TlsConfig.tls_start_server,
+    "create_proxy_server_context": net_tls.create_proxy_server_context,
     "format_error": _base.format_error,
     # Hooks begin at once, in the step that raised them: nothing else runs between a body's arrival and its masking.
     "asyncio_utils.set_eager_task_factory": asyncio_utils.set_eager_task_factory,
@@ -58,6 +61,7 @@ RELIED_ON = {
 }
 
 __all__ = [
+    "DEFAULT_HOSTFLAGS",
     "RELIED_ON",
     "DumpMaster",
     "GetHttpConnection",
@@ -67,7 +71,9 @@ __all__ = [
     "WebMaster",
     "http1",
     "http_layers",
+    "net_tls",
     "server",
+    "tls_layers",
     "web_app",
 ]
 

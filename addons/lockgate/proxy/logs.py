@@ -22,7 +22,11 @@ FIXED = (
         "TLS with a client failed: it hung up, as one does that does not trust the gateway's CA.",
     ),
     ("Client TLS handshake failed.", "TLS with a client failed."),
-    ("Server TLS handshake failed.", "TLS with a target failed: its certificate does not verify, or it speaks no TLS."),
+    (
+        "Server TLS handshake failed.",
+        "TLS with a target failed: its certificate does not verify, it takes none of ours, or it speaks no TLS.",
+    ),
+    ("TLS Error: ", "TLS broke off with an alert: a target does so that takes no certificate of ours."),
     ("error establishing server connection", "A target cannot be connected to."),
     ("server connection to", "A connection was refused: its address is not one the rules allow."),
     ("Closing connection due to inactivity", "An idle connection was closed."),
@@ -56,7 +60,13 @@ class Withhold(logging.Filter):
         return True
 
 
+# What the gateway asks on its own account: they log every request, and what is sent and answered at the finest level.
+QUIET = ("httpx", "httpcore")
+
+
 def install() -> None:
-    """Filter the loggers through which connection handling speaks."""
+    """Filter the loggers through which connection handling speaks, and silence those of our own HTTP client."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(Withhold())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Generator
 from typing import Any
@@ -18,10 +19,11 @@ from mitmproxy.connection import Client, Server
 from mitmproxy.proxy import commands, events, layer, layers, mode_specs, tunnel
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from OpenSSL import SSL
 
-from lockgate.exchange import Vetted, session
-from lockgate.model import Target
-from lockgate.proxy import latch
+from lockgate.exchange import Dialled, Vetted, session
+from lockgate.model import Target, TargetTls
+from lockgate.proxy import handshake, latch
 from lockgate.proxy.internals import server as proxy_server
 
 TLS_HANDSHAKE = b"\x16"
@@ -29,6 +31,8 @@ MAX_HELLO = 16 * 1024  # bytes of a ClientHello; real ones have some 2,000
 SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; private networks of some VPNs
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 REFUSED = "refused by the gateway"
+
+log = logging.getLogger(__name__)
 
 
 class Close(layer.Layer):
@@ -57,17 +61,23 @@ class Reach:
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
         """Resolve and vet before dialling; an unvetted address refuses the whole name."""
-        target = dialled_target(data.client, data.server)
-        if target is None or data.server.address is None:
+        dialled = dialled_for(data.client, data.server)
+        if dialled is None or data.server.address is None:
             data.server.error = REFUSED
             return
         host, port = data.server.address
         addresses = await resolve(host, port)
-        if not addresses or not all(may_dial(address, port, target) for address in addresses):
+        if not addresses or not all(may_dial(address, port, dialled.target) for address in addresses):
             data.server.error = REFUSED
             return
-        close_others(data.client, data.server, target)
-        session(data.client).vetted[data.server.id] = Vetted(target, addresses)
+        try:
+            context = await begin_tls(dialled)
+        except ValueError as error:
+            log.error("Target %s: %s.", dialled.target.name, error)  # noqa: TRY400 - nothing to trace
+            data.server.error = REFUSED
+            return
+        close_others(data.client, data.server, dialled)
+        session(data.client).vetted[data.server.id] = Vetted(dialled, addresses, context)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """The name may have resolved otherwise in between: an address that was not vetted gets no byte."""
@@ -77,10 +87,12 @@ class Reach:
 
     def tls_start_server(self, start: tls.TlsData) -> None:
         """Verify the target's own name, whatever name the agent put into its handshake."""
-        client, server = start.context.client, start.conn
-        target = dialled_target(client, server) if isinstance(server, Server) else None
-        server.sni = target.host if target else None
-        server.alpn_offers = (b"http/1.1",)
+        server = start.conn
+        vetted = session(start.context.client).vetted[server.id]
+        server.sni = vetted.dialled.target.server_name
+        server.alpn_offers = (handshake.HTTP1,)
+        if vetted.context is not None:
+            start.ssl_conn = handshake.connect(vetted.context, server.sni)
 
 
 def choose_layer(context: Any, data: bytes) -> layer.Layer:
@@ -112,12 +124,21 @@ def choose_layer(context: Any, data: bytes) -> layer.Layer:
     return stack[0]
 
 
-def dialled_target(client: Client, server: Server) -> Target | None:
-    """The target for which a door asked for this connection; None when no door did."""
+def dialled_for(client: Client, server: Server) -> Dialled | None:
+    """For what a door asked for this connection; None when no door did."""
     if server.address is None or server.via or server.transport_protocol != "tcp":
         return None
-    target = session(client).dials.get((server.address[0], server.address[1]))
-    return target if target and server.tls == (target.scheme == "https") else None
+    dialled = session(client).dials.get((server.address[0], server.address[1]))
+    return dialled if dialled and server.tls == (dialled.target.scheme == "https") else None
+
+
+async def begin_tls(dialled: Dialled) -> SSL.Context | None:
+    """What TLS with a target begins with; None where it is as with any other. Raises ValueError where it cannot be."""
+    tls = dialled.target.tls
+    if dialled.target.scheme == "http" or (tls == TargetTls(server_name=tls.server_name) and not dialled.certificate):
+        return None
+    trusted = ctx.options.ssl_verify_upstream_trusted_ca
+    return await asyncio.to_thread(handshake.make_context, tls, dialled.certificate, trusted)
 
 
 async def resolve(host: str, port: int) -> frozenset[str]:
@@ -172,16 +193,17 @@ def is_own(address: str) -> bool:
     return True
 
 
-def close_others(client: Client, server: Server, target: Target) -> None:
-    """Cut what this client has open to the same address for any other target, or for this one as its entry was before.
+def close_others(client: Client, server: Server, dialled: Dialled) -> None:
+    """Cut what this client has open to the same address for any other target, or for this one as its entry or its
+    certificate was before.
 
-    It is not used for `target`, and mitmproxy lets a client have five connections to an address: a sixth would wait.
+    It is not used for `dialled`, and mitmproxy lets a client have five connections to an address: a sixth would wait.
     Nothing is under way on it, since a client's requests come one behind the other.
     """
     vetted = session(client).vetted
     for other in tuple(ctx.master.addons.get("proxyserver").connections[client.id].transports):
         found = vetted.get(other.id)
-        if found and found.target != target and isinstance(other, Server) and other.address == server.address:
+        if found and found.dialled != dialled and isinstance(other, Server) and other.address == server.address:
             del vetted[other.id]
             abort(client, other)
 
@@ -196,7 +218,7 @@ def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_
     """Make every connection to the outside ask whether a door wanted it, hooks or no hooks."""
 
     async def open_connection(self: Any, command: commands.OpenConnection) -> None:
-        if latch.closed() or dialled_target(self.client, command.connection) is None:
+        if latch.closed() or dialled_for(self.client, command.connection) is None:
             command.connection.error = REFUSED
             await self.server_event(events.OpenConnectionCompleted(command, REFUSED))
             return
@@ -206,3 +228,4 @@ def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_
             session(self.client).vetted.pop(command.connection.id, None)
 
     proxy_server.ConnectionHandler.open_connection = open_connection  # type: ignore[method-assign]
+    handshake.install()

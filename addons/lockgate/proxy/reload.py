@@ -1,7 +1,7 @@
 """Takes changed rules while the gateway runs (law 7): looks at their directory every second, and at once on SIGHUP.
 
 Rules that cannot be taken leave those in force as they are. What a request is decided by is fixed when it is whole, so
-a reload touches none that is decided; answers are buffered whole, so none of them outlives its rules by long.
+a reload touches none that is decided; of those whose answer still goes on, the door asks at each part of it.
 """
 
 from __future__ import annotations

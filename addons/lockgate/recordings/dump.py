@@ -18,6 +18,7 @@ from mitmproxy.io import tnetstring
 from lockgate.bodies.encodings import decode
 from lockgate.errors import BodyUnreadable, MaskingFailed
 from lockgate.recordings import redact
+from lockgate.recordings.delivered import Delivered
 from lockgate.recordings.redact import BUILT_IN, Found, Names
 from lockgate.recordings.redactions import compile_redactions
 
@@ -116,12 +117,18 @@ def in_written_order(value: Any) -> Any:
 
 
 def flow_state(
-    subject: flow.Flow, projection: Mapping[str, Any], *, max_body: int = MAX_BODY, redactions: tuple[str, ...] = ()
+    subject: flow.Flow,
+    projection: Mapping[str, Any],
+    *,
+    max_body: int = MAX_BODY,
+    redactions: tuple[str, ...] = (),
+    streamed: Delivered | None = None,
 ) -> State:
     """What is recorded of a flow. Nothing in it is shared with the flow but immutable values.
 
     Kept: the messages, redacted by the built-in lists and the request by `redactions` too (`Decision.redactions`),
-    bodies up to `max_body` bytes; addresses and times.
+    bodies up to `max_body` bytes; addresses and times. The body of an answer that was streamed is not on the flow: what
+    of it was delivered is in `streamed`.
     Not kept: certificates, mitmproxy's backup, any metadata but `projection`.
     Raises ValueError when `projection` holds anything but plain values.
     """
@@ -133,6 +140,9 @@ def flow_state(
     state["backup"] = None
     if state["error"]:
         state["error"] = {**state["error"], "msg": notes.text(state["error"]["msg"])}
+    if streamed is not None and state.get("response"):
+        state["response"] = {**state["response"], "content": streamed.body}
+        notes.stream(streamed)
     if state["type"] == "http":
         state["request"] = notes.request(state["request"])
         if state["response"]:
@@ -159,9 +169,17 @@ class Notes:
         self._truncated: dict[str, int] = {}
         self._withheld: dict[str, str] = {}
         self._decoded: dict[str, str] = {}
+        self._streamed: dict[str, Any] = {}
+
+    def stream(self, streamed: Delivered) -> None:
+        """The response's body is what is kept of this."""
+        self._streamed = streamed.entry()
+        if streamed.length > self._max_body:
+            self._truncated["response"] = streamed.length
 
     def entries(self) -> dict[str, Any]:
         entries = {
+            "streamed": self._streamed,
             "redacted": {side: found.names for side, found in self._found.items() if found.names},
             "truncated": self._truncated,
             "withheld": self._withheld,

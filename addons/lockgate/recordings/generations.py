@@ -26,7 +26,9 @@ def keep(directory: Path, generation: str, files: Mapping[str, bytes]) -> None:
     draft = kept.with_name(f".{generation}.draft")
     try:
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True, mode=0o700)
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # parents=True makes the others open to all
+        kept.parent.chmod(0o700)
+        draft.mkdir(mode=0o700)
         for name, content in files.items():
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -7,49 +7,52 @@ import time
 
 from mitmproxy import http
 
-from lockgate.errors import KeysUnavailable, Refused, TokenRejected
+from lockgate.errors import KeysUnavailable, Refused, RevocationsUnavailable, TokenRejected, UnknownKey
 from lockgate.exchange import Exchange, Session, exchange, hide_token, is_reverse
-from lockgate.identity.jwt import Verifier
 from lockgate.identity.presented import Presented, read_presented
 from lockgate.model import Principal
-from lockgate.refusals import TOKEN_INSIDE, Refusal
+from lockgate.refusals import NOT_KNOWN, TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
 
 HOW = "Send a valid token: as HTTPS_PROXY=http://agent:TOKEN@HOST:PORT, or as Bearer."
+NO_KEYS = Refusal(503, "The token issuer's keys cannot be had.", "Try again soon; if it stays so, tell the operator.")
+GONE = Refusal(400, "The caller hung up before it was identified.", close=True)
 
 
 class Identify:
     """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone, the
     rules may be others. The rules in force when a request is whole are those it is decided by, to its end.
+
+    Only where an issuer's keys do not tell who it is, and may be fetched, does a request wait.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
-        found, verifier = self._begin(flow)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        found = self._begin(flow)
         if found.session.tunnel:
             raise Refused(Refusal(400, "This connection is a tunnel already.", "Open another.", close=True))
-        self._identify(flow, found, verifier, 407)
+        await self._identify(flow, found, 407)
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        found, verifier = self._begin(flow)
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        found = self._begin(flow)
         if found.session.tunnel and found.identity_values:
             detail = "A second identity was sent inside the tunnel."
             raise Refused(Refusal(400, detail, "Send it on CONNECT only.", close=True))
-        self._identify(flow, found, verifier, 401 if found.session.tunnel or is_reverse(flow.client_conn) else 407)
+        await self._identify(flow, found, 401 if found.session.tunnel or is_reverse(flow.client_conn) else 407)
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    async def request(self, flow: http.HTTPFlow) -> None:
         """A body may take its time: nobody keeps rules that are gone by sending one slowly."""
         if exchange(flow).generation is not self._runtime.current.generation:
-            self.requestheaders(flow)
+            await self.requestheaders(flow)
 
-    def _begin(self, flow: http.HTTPFlow) -> tuple[Exchange, Verifier]:
-        found, current = exchange(flow), self._runtime.current
-        found.generation = current.generation
-        return found, current.verifier
+    def _begin(self, flow: http.HTTPFlow) -> Exchange:
+        found = exchange(flow)
+        found.generation = self._runtime.current.generation
+        return found
 
-    def _identify(self, flow: http.HTTPFlow, found: Exchange, verifier: Verifier, status: int) -> None:
+    async def _identify(self, flow: http.HTTPFlow, found: Exchange, status: int) -> None:
         session = found.session
         try:
             presented = session.presented if session.tunnel else read_presented(found.identity_values)
@@ -57,18 +60,35 @@ class Identify:
                 raise TokenRejected("no token was sent")
             if hide_token(flow.request, presented):
                 raise Refused(TOKEN_INSIDE)
-            principal = verifier.verify(presented.token, time.time(), _is_loopback(flow))
+            principal = await self._verified(flow, found, presented.token)
+            if self._runtime.revocations.find(principal, None, time.time()):
+                raise TokenRejected("revoked")
         except TokenRejected as rejected:
             detail = f"The caller is not identified: {rejected.reason}."
             # Inside a tunnel a fresh token needs a fresh CONNECT.
             raise Refused(Refusal(status, detail, HOW, close=session.tunnel is not None)) from None
         except KeysUnavailable:
-            raise Refused(Refusal(503, "The token issuer's keys cannot be read.", "Tell the operator.")) from None
+            raise Refused(NO_KEYS) from None
+        except RevocationsUnavailable:
+            raise Refused(NOT_KNOWN) from None
         if not _is_same(session, presented, principal):
             detail = "This connection belongs to another principal."
             raise Refused(Refusal(403, detail, "Open a connection of your own.", close=True))
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
+
+    async def _verified(self, flow: http.HTTPFlow, found: Exchange, token: str) -> Principal:
+        """Whom a token identifies by the rules now in force, which may be others after a wait for keys."""
+        while True:
+            current = self._runtime.current
+            found.generation = current.generation
+            try:
+                return current.verifier.verify(token, time.time(), _is_loopback(flow))
+            except (UnknownKey, KeysUnavailable):
+                if not await current.verifier.renew_keys(token):
+                    raise
+            if not flow.client_conn.connected:
+                raise Refused(GONE)
 
 
 def _is_same(session: Session, presented: Presented, principal: Principal) -> bool:

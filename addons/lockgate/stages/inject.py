@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from mitmproxy import http
 
-from lockgate.credentials.registry import resolve_credential
 from lockgate.errors import Refused, SecretUnavailable
 from lockgate.exchange import exchange
 from lockgate.refusals import Refusal
+from lockgate.runtime import Runtime
 
 NOT_READY = Refusal(503, "The target's credential cannot be had.", "Tell the operator; nothing was sent.")
 
 
 class Inject:
-    """Resolves what `targets.yaml` names, only for the hosts that `credentials.yaml` allows."""
+    """Obtains what `targets.yaml` names, only for the hosts that `credentials.yaml` allows."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     async def request(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
-        assert found.target is not None and found.generation is not None
-        if found.target.credential is None:
-            return
-        spec = found.generation.credentials[found.target.credential]
+        target, generation = found.target, found.generation
+        assert target is not None and generation is not None
         try:
-            if spec.source.kind == "env":
-                found.credential = resolve_credential(spec, found.target.host)
-            else:  # a file may lie on a disk that is slow or gone
-                found.credential = await asyncio.to_thread(resolve_credential, spec, found.target.host)
+            if target.tls.client_cert is not None:
+                spec = generation.credentials[target.tls.client_cert]
+                found.certificate = await self._runtime.credentials.certificate(spec, target)
+            if target.credential is not None:
+                spec = generation.credentials[target.credential]
+                found.credential = await self._runtime.credentials.get(spec, target)
         except SecretUnavailable:
             raise Refused(NOT_READY) from None

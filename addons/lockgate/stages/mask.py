@@ -1,23 +1,27 @@
 """Sensitive values out of the answer, before anyone has seen it: masked paths, echoes of the credential, cookies.
 
-The body is off the flow before the first await, so that nothing shows it meanwhile (law 4). What cannot be masked is
-not delivered.
+A body is off the flow before the first await, so that nothing shows it meanwhile; one that is streamed is never on it
+(law 4). What cannot be masked is not delivered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from functools import lru_cache, partial
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from lockgate.bodies import encodings
-from lockgate.bodies.json import dumps, is_json, parse
+from lockgate.bodies.pipeline import Pipeline, Transform
+from lockgate.bodies.scrubbing import Scrubbing
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.masking import compile_masks
+from lockgate.masking.streams import mask_stream
+from lockgate.masking.whole import mask_body
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -84,6 +88,8 @@ class Mask:
             names += GUESSES
         for name in names:
             flow.request.headers.pop(name, None)
+        if _alters(found) or found.credential:
+            flow.request.headers["accept-encoding"] = "identity"  # so that it can be looked into as it comes
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         found, response = exchange(flow), flow.response
@@ -92,10 +98,32 @@ class Mask:
         kept = [field for field in response.headers.fields if _passes(found, field[0].decode("latin-1").lower())]
         response.headers = http.Headers([_scrubbed_field(found, field) for field in kept])
         response.reason = status_codes.RESPONSES.get(response.status_code, "")
+        found.pipeline = self._pipeline(response, found)
+        if found.pipeline is not None and _may_stream(flow, found, found.pipeline):
+            response.stream = True
+            _reframe_stream(response, found, found.pipeline)
+
+    def _pipeline(self, response: http.Response, found: Exchange) -> Pipeline | None:
+        """What the body goes through, part by part; None where masking takes all of it at once."""
+        transforms: list[Transform] = []
+        if found.decision is not None and found.decision.alters:
+            found.masks = counts = Counter[str]()
+            masks = masker(found.decision.masks, found.decision.shows, self._runtime.hash_key)
+            masking = mask_stream(masks, response.headers.get("content-type"), counts)
+            if masking is None:
+                return None
+            transforms.append(masking)
+        if found.credential is not None:
+            found.scrubbing = Scrubbing(found.credential.echoes)
+            transforms.append(found.scrubbing)
+        return Pipeline(*transforms)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         found, response = exchange(flow), flow.response
         assert response is not None
+        if found.streaming:  # it has gone through the pipeline, part by part
+            found.masked = True
+            return
         raw, response.raw_content, response.trailers = response.raw_content or b"", b"", None
         work = partial(
             _masked,
@@ -124,6 +152,37 @@ def _alters(found: Exchange) -> bool:
     return found.decision is not None and found.decision.alters
 
 
+def _may_stream(flow: http.HTTPFlow, found: Exchange, pipeline: Pipeline) -> bool:
+    """Whether an answer's body can go on as it comes: every part of it can be read, and its end be told from a cut."""
+    response = flow.response
+    assert response is not None and found.target is not None
+    limit, length = found.target.limits.streamed, response.headers.get("content-length", "")
+    if _is_bodyless(flow) or flow.request.http_version != "HTTP/1.1":  # HTTP/1.0 knows no chunks
+        return False
+    if limit is not None and length.isdecimal() and int(length) > limit:
+        return False
+    if not pipeline.alters:
+        return True
+    codings = response.headers.get_all("content-encoding")
+    return response.status_code != 206 and all(coding.strip().lower() in ("", "identity") for coding in codings)
+
+
+def _reframe_stream(response: http.Response, found: Exchange, pipeline: Pipeline) -> None:
+    """Its length is known beforehand only where nothing is changed."""
+    headers = response.headers
+    if pipeline.alters or "content-length" not in headers or "transfer-encoding" in headers:
+        headers.pop("content-length", None)
+        headers["transfer-encoding"] = "chunked"
+    if _alters(found):
+        for name in OF_THE_ORIGINAL:
+            headers.pop(name, None)
+
+
+def _is_bodyless(flow: http.HTTPFlow) -> bool:
+    """RFC 9112, 6.3."""
+    return flow.request.method == "HEAD" or (flow.response is not None and flow.response.status_code in (204, 304))
+
+
 def _passes(found: Exchange, name: str) -> bool:
     """Whether a header field of the target's goes on to the agent."""
     assert found.target is not None
@@ -131,7 +190,7 @@ def _passes(found: Exchange, name: str) -> bool:
         return name in BESIDE_MASKS or (name == "set-cookie" and found.target.pass_cookies)
     if name in NEVER:
         return False
-    withheld = found.target.credential is not None and name in CREDENTIALS
+    withheld = bool(found.target.shown) and name in CREDENTIALS
     return not withheld or (found.target.pass_cookies and name.startswith("set-cookie"))
 
 
@@ -162,11 +221,11 @@ def _masked(
         if status == 206:
             raise MaskingFailed("a part was sent where the whole was asked for")
         body = encodings.decode(raw, coding, found.target.limits.response)
+        if found.pipeline is not None:
+            return found.pipeline.whole(body)
         if altering is not None:
-            if not is_json(content_type):
-                raise MaskingFailed("not a JSON document")
-            document, found.masks = masker(altering.masks, altering.shows, key).apply(parse(body))
-            body = dumps(document)
+            masks = masker(altering.masks, altering.shows, key)
+            body, found.masks = mask_body(masks, body, content_type)
     except (BodyUnreadable, MaskingFailed):
         if status >= 400 and altering is not None:
             return None
@@ -183,7 +242,7 @@ def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
     assert response is not None
     headers = response.headers
     headers.pop("transfer-encoding", None)
-    bodyless = flow.request.method == "HEAD" or response.status_code in (204, 304)
+    bodyless = _is_bodyless(flow)
     if changed or _alters(found):
         for name in OF_THE_ORIGINAL:
             headers.pop(name, None)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from dataclasses import replace
 
 from mitmproxy import http
 
 from lockgate.actions import head
 from lockgate.actions.http import read
-from lockgate.bodies import encodings
-from lockgate.credentials.credential import without_parameter
+from lockgate.bodies import aws_chunked, encodings
+from lockgate.credentials.places import places_of
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted, Refused, RequestUnreadable
 from lockgate.exchange import Exchange, exchange, hide_token, is_reverse
 from lockgate.model import Target
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 
 LARGE = 256 * 1024  # bytes: from here on a body is decoded and parsed off the loop
+LENGTH = re.compile(r"[0-9]{1,15}")
 LENGTH_AND_CODING = ("content-length", "transfer-encoding", "content-encoding")
 
 
@@ -46,6 +48,8 @@ class Read:
         assert target is not None
         if request.trailers:
             raise _unreadable("it has trailers")
+        if _signs_for_aws(found, target):
+            await _unframe(request)
         body = await _decoded(request, target)
         assert found.presented is not None
         request.raw_content = body
@@ -115,11 +119,47 @@ def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
     flow.request.headers = headers = http.Headers(kept)
     if target.credential is None or found.generation is None:
         return
-    spec = found.generation.credentials[target.credential]
-    if spec.kind == "header":
-        headers.pop(spec.field, None)
-    if spec.kind == "query":
-        flow.request.path = without_parameter(flow.request.path, spec.field)
+    if _signs_for_aws(found, target) and headers.get("x-amz-content-sha256", "").startswith(aws_chunked.DECLARED):
+        codings = [coding for coding in _codings(headers) if coding != aws_chunked.CODING]
+        headers["content-encoding"] = ", ".join([*codings, aws_chunked.CODING])  # what says so will be gone
+    places = places_of(found.generation.credentials[target.credential])
+    flow.request.path, headers.fields = places.strip(flow.request.path, headers.fields)
+
+
+def _signs_for_aws(found: Exchange, target: Target) -> bool:
+    assert found.generation is not None
+    return target.credential is not None and found.generation.credentials[target.credential].kind == "aws"
+
+
+async def _unframe(request: http.Request) -> None:
+    """Take the framing off that the agent's own signature needed; a checksum behind the body becomes a header field."""
+    headers = request.headers
+    codings = _codings(headers)
+    if aws_chunked.CODING not in codings:
+        return
+    raw, length = request.raw_content or b"", headers.pop("x-amz-decoded-content-length", "")
+    names = [name.strip().lower() for name in headers.pop("x-amz-trailer", "").split(",") if name.strip()]
+    try:
+        if any(not name.startswith("x-amz-checksum-") or name in headers for name in names):
+            raise BodyUnreadable("its trailer is not a checksum")
+        if length and not LENGTH.fullmatch(length):
+            raise BodyUnreadable("its length is no number")
+        said = (raw, names, int(length) if length else None)
+        large = len(raw) > LARGE
+        decoded = await asyncio.to_thread(aws_chunked.decode, *said) if large else aws_chunked.decode(*said)
+    except BodyUnreadable as unreadable:
+        raise _unreadable(f"it is not {aws_chunked.CODING} as it says: {unreadable}") from None
+    request.raw_content, checksums = decoded
+    headers.update(dict(checksums))
+    del headers["content-encoding"]
+    if others := [coding for coding in codings if coding != aws_chunked.CODING]:
+        headers["content-encoding"] = ", ".join(others)
+
+
+def _codings(headers: http.Headers) -> list[str]:
+    """The content codings, in lower case, in the order in which they were applied."""
+    tokens = (token.strip().lower() for value in headers.get_all("content-encoding") for token in value.split(","))
+    return [token for token in tokens if token]
 
 
 async def _decoded(request: http.Request, target: Target) -> bytes:

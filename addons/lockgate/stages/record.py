@@ -13,6 +13,7 @@ from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Decision, Principal
 from lockgate.policy.generation import Generation
+from lockgate.recordings.delivered import Delivered
 from lockgate.recordings.dump import flow_state
 from lockgate.recordings.recorder import Outcome
 from lockgate.refusals import Refusal
@@ -47,6 +48,12 @@ class Record:
         found.intended = True
         found.on_sending = partial(self._runtime.recorder.sending, flow.id)
 
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if flow.response is not None and flow.response.stream:
+            max_body = self._generation(found).gateway.recordings_max_body
+            found.delivered = Delivered(max_body, self._runtime.hash_key)
+
     async def response(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
         await self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
@@ -62,14 +69,20 @@ class Record:
         _annotate(flow, found)
         self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
         found.finished = True
+        if found.delivered is not None:
+            found.delivered.release()
 
     async def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
         max_body = self._generation(found).gateway.recordings_max_body
         redactions = self._redactions(found)
-        work = partial(flow_state, flow, projection(flow, found), max_body=max_body, redactions=redactions)
+        streamed = found.delivered if found.streaming else None
+        work = partial(
+            flow_state, flow, projection(flow, found), max_body=max_body, redactions=redactions, streamed=streamed
+        )
         size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
+        size += streamed.length if streamed else 0
         state = await asyncio.to_thread(work) if size > LARGE else work()
-        if not (found.masked or found.refusal or found.own):
+        if not (found.masked or found.refusal or found.own or found.streaming):
             state["response"] = None  # it has not been masked
         return state
 
@@ -89,9 +102,7 @@ class Record:
 
 def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
     """What a record says of an exchange beside the messages: plain values, the same fields for every outcome."""
-    spec = None
-    if found.credential is not None and found.target and found.generation:
-        spec = found.generation.credentials[found.target.credential or ""]
+    shown = (found.credential, found.certificate) if found.target and found.generation else ()
     return {
         "version": 1,
         "request_id": found.id,
@@ -103,8 +114,8 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
         "decision": _decision(found.decision),
         "generation": found.generation.id if found.generation else "",
         "masks": dict(found.masks),
-        "scrubbed": found.scrubbed,
-        "injected": [spec.name] if spec else [],
+        "scrubbed": found.scrubbed + (found.scrubbing.count if found.scrubbing else 0),
+        "injected": [held.name for held in shown if held is not None],
         "refusal": {"status": found.refusal.status, "detail": found.refusal.detail} if found.refusal else None,
         "stage": found.stage,
         "sent": found.sent,

@@ -11,6 +11,7 @@ from lockgate.exchange import Answer, Exchange, Outgoing, exchange
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 
 NOT_MASKED = Refusal(502, "The answer was not masked.", "Tell the operator the request id.")
+ENDS_SOON = 30.0  # seconds
 EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token.")
 
 
@@ -31,6 +32,12 @@ class Seal:
             raise Refused(TOKEN_INSIDE)
         found.outgoing = outgoing
 
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Of an answer that is streamed the head goes out before there is a body."""
+        found = exchange(flow)
+        if flow.response is not None and flow.response.stream and not (found.refusal or found.own):
+            found.answer = _frozen(flow, found)
+
     def response(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
         if not (found.masked or found.refusal or found.own):
@@ -45,6 +52,13 @@ class Seal:
 
 def _frozen(flow: http.HTTPFlow, found: Exchange) -> Answer:
     assert flow.response is not None
-    if found.closes:
+    if found.closes or _ends_soon(found):
         flow.response.headers["connection"] = "close"
     return Answer.of(flow.response)
+
+
+def _ends_soon(found: Exchange) -> bool:
+    """Whether the token of a tunnel is near its end: the client had better open another, with a fresh token."""
+    if found.session.tunnel is None or found.principal is None:
+        return False
+    return found.principal.expires_at - time.time() < ENDS_SOON

@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from lockgate.credentials.sources import resolve
 from lockgate.errors import SecretUnavailable
 from lockgate.model import SecretSource
 
@@ -17,58 +16,62 @@ def path(tmp_path):
     return path
 
 
-def read(path) -> str:
-    return resolve(SecretSource("file", str(path)))
+@pytest.fixture
+def read(secrets):
+    def read(path):
+        return secrets.read(SecretSource("file", str(path)))
+
+    return read
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=repr)
-def test_read(path, end):
+async def test_read(path, end, read):
     path.write_bytes(b"correct-horse" + end.encode())
-    assert read(path) == "correct-horse"
+    assert await read(path) == "correct-horse"
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o700])
-def test_private_modes(path, mode):
+async def test_private_modes(path, mode, read):
     path.chmod(mode)
-    assert read(path) == "correct-horse"
+    assert await read(path) == "correct-horse"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o666])
-def test_open_to_others(path, mode):
+async def test_open_to_others(path, mode, read):
     path.chmod(mode)
     with pytest.raises(SecretUnavailable, match="chmod 0600"):
-        read(path)
+        await read(path)
 
 
-def test_a_rotated_secret_counts_at_once(path):
-    assert read(path) == "correct-horse"
+async def test_a_rotated_secret_counts_at_once(path, read):
+    assert await read(path) == "correct-horse"
     path.write_text("battery-staple")
-    assert read(path) == "battery-staple"
+    assert await read(path) == "battery-staple"
 
 
-def test_a_link_is_followed_to_what_it_names(path):
+async def test_a_link_is_followed_to_what_it_names(path, read):
     link = path.with_name("link")
     link.symlink_to(path)
-    assert read(link) == "correct-horse"
+    assert await read(link) == "correct-horse"
     path.chmod(0o644)
     with pytest.raises(SecretUnavailable, match="chmod 0600"):
-        read(link)
+        await read(link)
 
 
-def test_missing(tmp_path):
+async def test_missing(tmp_path, read):
     with pytest.raises(SecretUnavailable, match=f"file:{tmp_path}/none: No such file"):
-        read(tmp_path / "none")
+        await read(tmp_path / "none")
 
 
-def test_directory(tmp_path):
+async def test_directory(tmp_path, read):
     with pytest.raises(SecretUnavailable, match="Is a directory"):
-        read(tmp_path)
+        await read(tmp_path)
 
 
-def test_named_pipe_does_not_block(tmp_path):
+async def test_named_pipe_does_not_block(tmp_path, read):
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(SecretUnavailable, match="not a regular file"):
-        read(tmp_path / "pipe")
+        await read(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,9 @@ def test_named_pipe_does_not_block(tmp_path):
         pytest.param(b"x" * 20_000, "larger than 16384", id="large"),
     ],
 )
-def test_refused_without_its_value(path, content, message):
+async def test_refused_without_its_value(path, content, message, read):
     path.write_bytes(content)
     with pytest.raises(SecretUnavailable, match=message) as caught:
-        read(path)
+        await read(path)
     assert "horse" not in repr(caught.value)
     assert caught.value.__context__ is None

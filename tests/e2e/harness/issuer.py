@@ -68,18 +68,28 @@ class Issuer:
         key, own_kid = (self._ec, "ec-1") if algorithm.startswith("ES") else (self._rsa, "rsa-1")
         return self._issue(jwt.encode(self.claims(*roles, **changes), key, algorithm, {"kid": kid or own_kid}))
 
-    def strangers_token(self, *roles: str) -> str:
-        """Signed with a key that the gateway was never given, under the name of one that it was."""
-        return self._issue(jwt.encode(self.claims(*roles), self._stranger, "RS256", {"kid": "rsa-1"}))
+    def strangers_token(self, *roles: str, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
+        """Signed with a key that the gateway was never given, under the name of one that it was.
 
-    def unsigned_token(self, *roles: str) -> str:
+        `header` may say more, such as where that key is.
+        """
+        fields = {"kid": "rsa-1", **(header or {})}
+        return self._issue(jwt.encode(self.claims(*roles, **changes), self._stranger, "RS256", fields))
+
+    @property
+    def strangers_jwk(self) -> dict[str, Any]:
+        """The public part of that key."""
+        found: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self._stranger.public_key(), as_dict=True)
+        return found
+
+    def unsigned_token(self, *roles: str, **changes: Any) -> str:
         """`alg: none` (RFC 8725, 2.1)."""
-        return self._issue(jwt.encode(self.claims(*roles), "", "none", {"kid": "rsa-1"}))
+        return self._issue(jwt.encode(self.claims(*roles, **changes), "", "none", {"kid": "rsa-1"}))
 
-    def confused_token(self, *roles: str) -> str:
+    def confused_token(self, *roles: str, **changes: Any) -> str:
         """HS256 with the RSA public key as its secret (RFC 8725, 2.1). PyJWT declines to make one."""
         head = _segment({"alg": "HS256", "typ": "JWT", "kid": "rsa-1"})
-        signed = head + b"." + _segment(self.claims(*roles))
+        signed = head + b"." + _segment(self.claims(*roles, **changes))
         signature = hmac.new(self.rsa_public_pem, signed, hashlib.sha256).digest()
         return self._issue((signed + b"." + _encode(signature)).decode())
 

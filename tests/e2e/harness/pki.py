@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, for the targets' certificates."""
+"""A certificate authority of the tests' own, for the certificates of targets and of clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALID = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs server certificates; `pem` is the file that clients trust."""
+    """Signs certificates; `pem` is the file that clients trust."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -45,6 +45,16 @@ class Authority:
 
     def server_context(self, *names: str) -> ssl.SSLContext:
         """A server's TLS context with a fresh certificate for `names`; speaks HTTP/1.1 only."""
+        certificate, key = self.issue(*names)
+        chain = self._home / f"{names[0]}.pem"
+        chain.write_text(key + certificate)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def issue(self, *names: str) -> tuple[str, str]:
+        """A fresh certificate for `names`, a server's or a client's, and its private key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = (
@@ -54,17 +64,10 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        chain = self._home / f"{names[0]}.pem"
-        chain.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -101,6 +101,15 @@ class Wire:
                 raise
             return None
 
+    def until(self, data: bytes) -> None:
+        """Read on until `data` has come. It stays to be read.
+
+        Raises:
+            Incomplete: the connection ended or fell silent first.
+        """
+        while data not in self._buffer:
+            self._more()
+
     def rest(self, timeout: float = TIMEOUT) -> bytes:
         """What comes until the other side closes, or for `timeout` seconds at a time."""
         self.socket.settimeout(timeout)

@@ -18,6 +18,8 @@ LOOP = "body.items.all(i, i.price > 0)"
         pytest.param(f"size(body.items) < 1000 && {LOOP}", id="below"),
         pytest.param(f"size(body.items) == 3 && {LOOP}", id="exactly"),
         pytest.param(f"100 >= size(body.items) && {LOOP}", id="the-other-way-round"),
+        pytest.param(f"3 == size(body.items) && {LOOP}", id="exactly-the-other-way-round"),
+        pytest.param(f"2 != size(body.items) || {LOOP}", id="or-unequal-the-other-way-round"),
         pytest.param(f"body.items.size() <= 1000 && {LOOP}", id="method"),
         pytest.param(f"size(body['items']) <= 100 && {LOOP}", id="by-index"),
         pytest.param(f"has(body.items) && size(body.items) <= 9 && body.a && {LOOP}", id="in-a-chain"),
@@ -25,6 +27,11 @@ LOOP = "body.items.all(i, i.price > 0)"
         pytest.param(f"size(body.items) <= 9 && !({LOOP})", id="negated"),
         pytest.param(f"size(body.items) <= 9 ? {LOOP} : false", id="conditional"),
         pytest.param(f"size(body.items) > 9 ? true : {LOOP}", id="otherwise"),
+        pytest.param(f"(body.a || size(body.items) > 9) ? true : {LOOP}", id="otherwise-of-or"),
+        pytest.param(f"(size(body.items) <= 9 && body.a) ? {LOOP} : true", id="conditional-of-and"),
+        pytest.param(f"(size(body.items) <= 9 && {LOOP}) == true", id="compared"),
+        pytest.param(f"[size(body.items) <= 9 && {LOOP}] == [true]", id="in-a-list"),
+        pytest.param(f"((size(body.items) > 9 || {LOOP}) ? 1 : 2) == 1", id="in-the-test-of-a-conditional"),
         pytest.param(f"size(body.items) > 9 || {LOOP}", id="or"),
         pytest.param(f"body.a || size(body.items) >= 9 || {LOOP}", id="or-in-a-chain"),
         pytest.param(f"size(body.items) != 2 || {LOOP}", id="or-unequal"),
@@ -106,9 +113,33 @@ def test_what_to_write() -> None:
     )
 
 
-def test_the_longer_of_two_is_named() -> None:
-    with pytest.raises(ConditionInvalid, match=r"write size\(body.b\) <= 100"):
-        compile_condition("size(body.a) <= 9 && (body.a + body.b).all(x, x == 1)", [])
+@pytest.mark.parametrize(
+    ("gone_through", "named"),
+    [
+        pytest.param("(body.a + body.b)", "body.b", id="right"),
+        pytest.param("(body.b + body.a)", "body.b", id="left"),
+        pytest.param("(body.b + ['x'])", "body.b", id="left-of-what-is-written-out"),
+        pytest.param("(body.c ? body.b : ['x'])", "body.b", id="then"),
+        pytest.param("(body.c ? ['x'] : body.b)", "body.b", id="otherwise"),
+    ],
+)
+def test_the_longer_of_two_is_named(gone_through: str, named: str) -> None:
+    with pytest.raises(ConditionInvalid, match=rf"goes through {named}, .* write size\({named}\) <= 100"):
+        compile_condition(f"size(body.a) <= 9 && {gone_through}.all(x, x == 1)", [])
+
+
+@pytest.mark.parametrize(
+    ("gone_through", "who"),
+    [
+        pytest.param("body.items", "the agent", id="body"),
+        pytest.param("request.query_all.tag", "the agent", id="parameters"),
+        pytest.param("body.principal", "the agent", id="a-field-called-principal"),
+        pytest.param("principal.claims.groups", "a token", id="claims"),
+    ],
+)
+def test_who_can_make_it_long(gone_through: str, who: str) -> None:
+    with pytest.raises(ConditionInvalid, match=f"goes through {gone_through}, which {who} can make long"):
+        compile_condition(f"{gone_through}.all(x, x == 'a')", [])
 
 
 ANY = "body.items.exists(i, i.secret)"

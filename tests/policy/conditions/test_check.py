@@ -202,3 +202,21 @@ def test_what_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConditionInvalid) as caught:
         compile_condition(text, ["id"])
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "message"),
+    [
+        pytest.param("body.a && principal[body.x] == 'a'", 19, "name the member: principal.NAME", id="member"),
+        pytest.param("body.a && 'abc'[0] == 'a'", 15, '"abc" is text and has no elements', id="element"),
+        pytest.param("body.a && principal.roles['x'] == 'a'", 26, '"x" is text; a number is needed here', id="key"),
+        pytest.param("body.a && now + 5 > now", 14, "CEL has no timestamp + int", id="arithmetic"),
+        pytest.param(
+            "body.at - now < duration('1h')", 8, "CEL has no dyn - timestamp: write timestamp(body.at)", id="instant"
+        ),
+    ],
+)
+def test_where_it_stands(text: str, offset: int, message: str) -> None:
+    with pytest.raises(ConditionInvalid) as caught:
+        compile_condition(text, [])
+    assert (caught.value.offset, caught.value.message) == (offset, message)

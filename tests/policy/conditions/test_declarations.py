@@ -8,7 +8,7 @@ from lockgate.policy.conditions import compile_conditions
 from lockgate.policy.conditions.declarations import parse_types, require_read
 from lockgate.policy.conditions.fields import fields_read
 from lockgate.policy.conditions.kinds import BOOL, NUMBER, STRING, list_of
-from lockgate.policy.conditions.syntax import ConditionInvalid, parse
+from lockgate.policy.conditions.syntax import ConditionInvalid, parse, walk
 
 
 def test_types() -> None:
@@ -102,7 +102,7 @@ def test_one_field_in_two_spellings() -> None:
 )
 def test_what_no_condition_reads(text: str, message: str) -> None:
     with pytest.raises(ConditionInvalid) as caught:
-        require_read({"body.amount": "number"}, fields_read([parse(text)]))
+        require_read({"body.amount": "number"}, fields_read(walk(parse(text))))
     assert (caught.value.path, caught.value.message) == (("types", "body.amount"), message)
 
 

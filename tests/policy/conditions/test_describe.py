@@ -29,12 +29,20 @@ def test_parts(text: str, described: str, sketched: str) -> None:
     assert (describe(parse(text)), sketch(parse(text))) == (described, sketched)
 
 
+MANY = [f"name-{number}" for number in range(108, 9, -1)]
+
+
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
         pytest.param(["host", "headers"], "did you mean headers?", id="close"),
         pytest.param(["b", "a"], "known here: a, b", id="far"),
         pytest.param([], "there are none here", id="none"),
+        pytest.param([*MANY, "headers"], "did you mean headers?", id="close-among-many"),
+        pytest.param([*MANY, "reader"], "did you mean reader?", id="close-by-its-end-among-many"),
+        pytest.param([*MANY, "headline"], "did you mean headline?", id="two-more-letters-among-many"),
+        pytest.param([*MANY, "healthier"], "100 are known here, as healthier", id="three-more-letters-among-many"),
+        pytest.param(MANY, "99 are known here, as name-10", id="far-from-many"),
     ],
 )
 def test_suggestion(known: list[str], expected: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lockgate.bodies.json import parse as parse_json
 from lockgate.errors import Unevaluable
 from lockgate.model import HttpFacts, Principal, Unreadable
-from lockgate.policy.authorize import environment
+from lockgate.policy.authorize import Environment
 from lockgate.policy.conditions import compile_condition
 from lockgate.policy.conditions.evaluate import compiled
 from lockgate.policy.conditions.evaluation import MAX_STEPS, Evaluation
@@ -59,7 +59,8 @@ FACTS = HttpFacts(
 
 def holds(text: str, body: Any = BODY) -> bool:
     facts = HttpFacts(FACTS.method, FACTS.host, FACTS.path, FACTS.query, FACTS.headers, body)
-    bound = {**environment(PRINCIPAL, facts, NOW), "path": {"id": "7"}}
+    bound = Environment(PRINCIPAL, facts, NOW)
+    bound.captures = {"id": "7"}
     return compile_condition(text, ["id"]).holds(bound)
 
 
@@ -223,6 +224,10 @@ def test_certain(text: str, expected: bool) -> None:
         pytest.param(
             "[request.query] == [{'limit': '5'}]", "parameters and headers are compared one by one", id="all-parameters"
         ),
+        pytest.param(
+            "[{'limit': '5'}] == [request.query]", "parameters and headers are compared one by one", id="beside-all"
+        ),
+        pytest.param("{'a': 1, 'a': 2} == body", "a map has the same key twice", id="key-twice"),
         pytest.param("[request.headers][0] == {}", "parameters and headers are compared one by one", id="all-headers"),
         pytest.param("body.id == 9007199254740992", "more digits than a double holds", id="past-doubles"),
         pytest.param("9007199254740992 in [body.id]", "more digits than a double holds", id="past-doubles-in"),
@@ -373,7 +378,7 @@ def test_names_of_the_body_gone_through(text: str, body: dict[str, Any], expecte
 
 
 def test_names_of_claims_are_read_here_only() -> None:
-    facts = environment(replace(PRINCIPAL, claims={"level": 3, "Level": 4}), FACTS, NOW)
+    facts = Environment(replace(PRINCIPAL, claims={"level": 3, "Level": 4}), FACTS, NOW)
     assert compile_condition("principal.claims.level == 3 && !has(principal.claims.LEVEL)", []).holds(facts)
 
 
@@ -405,7 +410,7 @@ def test_names_of_claims_are_read_here_only() -> None:
     ],
 )
 def test_a_parameter_in_another_spelling(text: str, more: dict[str, tuple[str, ...]], name: str) -> None:
-    facts = environment(PRINCIPAL, replace(FACTS, query={**more, name: ("all",)}), NOW)
+    facts = Environment(PRINCIPAL, replace(FACTS, query={**more, name: ("all",)}), NOW)
     with pytest.raises(Unevaluable, match=r'request.query(_all)?(.scope|\["scope"\]) is given in another spelling'):
         compile_condition(text, []).holds(facts)
 
@@ -421,7 +426,7 @@ def test_a_parameter_in_another_spelling(text: str, more: dict[str, tuple[str, .
     ],
 )
 def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) -> None:
-    facts = environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
+    facts = Environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
     with pytest.raises(Unevaluable, match="is given in another spelling"):
         compile_condition(text, []).holds(facts)
 
@@ -436,7 +441,7 @@ def test_parameters_that_a_target_may_take_for_one(text: str, names: list[str]) 
     ],
 )
 def test_parameters_of_one_spelling(text: str, names: list[str]) -> None:
-    facts = environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
+    facts = Environment(PRINCIPAL, replace(FACTS, query=dict.fromkeys(names, ("1",))), NOW)
     assert compile_condition(text, []).holds(facts)
 
 

@@ -9,7 +9,7 @@ import pytest
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions import compile_condition, compile_conditions
 from lockgate.policy.conditions.fields import compared_with_null, field_of, fields_read, written
-from lockgate.policy.conditions.syntax import ConditionInvalid, parse
+from lockgate.policy.conditions.syntax import ConditionInvalid, parse, walk
 
 LISTS = {"eu": ("DE", "FR"), "sizes": (1, 5)}
 
@@ -37,9 +37,9 @@ def test_a_path_is_written_as_conditions_have_it() -> None:
 
 
 def test_what_is_read() -> None:
-    read = fields_read([parse("body.a.b == 1 || has(body.a.c)"), parse("body.d == null")])
+    read = fields_read([*walk(parse("body.a.b == 1 || has(body.a.c)")), *walk(parse("body.d == null"))])
     assert read == {("body", "a", "b"): 1, ("body", "a"): 2, ("body", "d"): 1}
-    assert compared_with_null([parse("body.a != null && !(null == body['b']) && body.c in [null]")]) == {
+    assert compared_with_null(walk(parse("body.a != null && !(null == body['b']) && body.c in [null]"))) == {
         ("body", "a"),
         ("body", "b"),
     }

@@ -25,8 +25,16 @@ def test_int(given: object, expected: int) -> None:
     "given", ["", " 12", "1_000", "0x10", "1.0", "+1", "٣", "9223372036854775808", Decimal("1e30")]
 )
 def test_int_refuses(given: object) -> None:
-    with pytest.raises(Unevaluable):
+    with pytest.raises(Unevaluable, match=r"^int\(\) was given a (text that is no whole number|number past 64 bits)$"):
         integer(given)
+
+
+@pytest.mark.parametrize(("last", "step"), [(2**63 - 1, 1), (-(2**63), -1)])
+def test_int_takes_64_bits(last: int, step: int) -> None:
+    assert integer(str(last)) == integer(Decimal(last)) == last
+    for beyond in (str(last + step), Decimal(last + step)):
+        with pytest.raises(Unevaluable, match="past 64 bits"):
+            integer(beyond)
 
 
 @pytest.mark.parametrize(("given", "expected"), [("1.50", "1.5"), ("-2e3", "-2000"), (3, "3")])
@@ -36,7 +44,7 @@ def test_double(given: object, expected: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "1.", ".5", "1,5", "nan", "inf", "1e9999", " 1"])
 def test_double_refuses(given: object) -> None:
-    with pytest.raises(Unevaluable):
+    with pytest.raises(Unevaluable, match=r"^double\(\) was given a text that is no number$"):
         double(given)
 
 
@@ -53,14 +61,16 @@ def test_string() -> None:
     ],
 )
 def test_timestamp(given: str, expected: datetime) -> None:
-    assert timestamp(given) == timestamp(expected) == expected
+    found = timestamp(given)
+    assert found == timestamp(expected) == expected
+    assert found.tzinfo is UTC  # its hours are those that conditions ask for
 
 
 @pytest.mark.parametrize(
     "given", ["", "2030-01-31", "2030-01-31T12:00:00", "2030-02-30T12:00:00Z", "2030-01-31T12:00:00.1234567Z", "now"]
 )
 def test_timestamp_refuses(given: str) -> None:
-    with pytest.raises(Unevaluable):
+    with pytest.raises(Unevaluable, match='no instant such as "2030-01-31T12:00:00Z"'):
         timestamp(given)
 
 
@@ -71,15 +81,22 @@ def test_timestamp_refuses(given: str) -> None:
         ("-1.5s", timedelta(seconds=-1.5)),
         ("250ms", timedelta(milliseconds=250)),
         ("5us", timedelta(microseconds=5)),
+        ("1h" * 50, timedelta(hours=50)),
     ],
 )
 def test_duration(given: str, expected: timedelta) -> None:
     assert duration(given) == duration(expected) == expected
 
 
-@pytest.mark.parametrize("given", ["", "1", "1d", "h", "1h 30m", "999999999999h", "1h" * 51])
+@pytest.mark.parametrize("given", ["", "1", "1d", "h", "1h 30m", "-", "1h-30m", "1h" * 50 + "m", "1h" * 51])
 def test_duration_refuses(given: str) -> None:
-    with pytest.raises(Unevaluable):
+    with pytest.raises(Unevaluable, match='no duration such as "1h30m"'):
+        duration(given)
+
+
+@pytest.mark.parametrize("given", ["999999999999h", "-999999999999h"])
+def test_duration_out_of_range(given: str) -> None:
+    with pytest.raises(Unevaluable, match=r"^duration\(\) was given a duration out of range$"):
         duration(given)
 
 

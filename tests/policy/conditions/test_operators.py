@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -44,12 +45,41 @@ def test_same(left: Any, right: Any, expected: bool) -> None:
         pytest.param({"a": 1}, {"a": "1"}, id="within-a-map"),
         pytest.param([], {}, id="list-and-map"),
         pytest.param({"a": 1}, {"A": 1}, id="letter-case"),
+        pytest.param(object(), 1, id="of-no-type"),
     ],
 )
 def test_nothing_to_compare(left: Any, right: Any) -> None:
     for one, other in ((left, right), (right, left)):
         with pytest.raises(Unevaluable):
             same(Evaluation({}), node("=="), one, other)
+
+
+def test_names_in_other_letter_case_are_told_of() -> None:
+    with pytest.raises(Unevaluable, match=r"^a and b differ in letter case only$"):
+        same(Evaluation({}), node("=="), {"x": 1}, {"X": 1})
+
+
+@pytest.mark.parametrize("operator", [same, ordered, arithmetic])
+def test_a_value_of_no_known_type_is_named(operator: Callable[..., object]) -> None:
+    for values, name in (((object(), 1), "a"), ((1, object()), "b")):
+        with pytest.raises(Unevaluable, match=f"^{name} is of a type that conditions do not know$"):
+            operator(Evaluation({}), node("+"), *values)
+
+
+@pytest.mark.parametrize(
+    ("operator", "sign", "left", "right"),
+    [
+        pytest.param(same, "==", "a" * 6400, "b", id="equal-texts"),
+        pytest.param(ordered, "<", "a" * 6400, "b", id="ordered-texts"),
+        pytest.param(arithmetic, "+", "a" * 6400, "b", id="joined-texts"),
+        pytest.param(arithmetic, "+", [1] * 100, [2] * 100, id="joined-lists"),
+    ],
+)
+def test_whichever_side_is_long_costs(operator: Callable[..., object], sign: str, left: Any, right: Any) -> None:
+    for values in ((left, right), (right, left)):
+        at = Evaluation({})
+        operator(at, node(sign), *values)
+        assert at.steps >= 100
 
 
 @pytest.mark.parametrize(("left", "right"), [(1, "2"), (True, 2), (None, None), ([1], [2]), ({}, {}), (1, None)])
@@ -86,4 +116,10 @@ def test_division_of_whole_numbers(left: int, operator: str, right: int, expecte
 )
 def test_no_result(left: Any, operator: str, right: Any) -> None:
     with pytest.raises(Unevaluable):
+        arithmetic(Evaluation({}), node(operator), left, right)
+
+
+@pytest.mark.parametrize(("left", "operator", "right"), [(2**62, "*", 2), (-(2**63), "-", 1), (-(2**63), "/", -1)])
+def test_whole_numbers_past_64_bits(left: int, operator: str, right: int) -> None:
+    with pytest.raises(Unevaluable, match=r"^a whole number does not fit 64 bits$"):
         arithmetic(Evaluation({}), node(operator), left, right)

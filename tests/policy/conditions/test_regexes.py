@@ -43,21 +43,24 @@ def test_found(text: str, pattern: str, expected: bool) -> None:
         pytest.param("a{2,1}", "or n is above m", id="upside-down"),
         pytest.param("a{1001}", r"a count {n,m} of the pattern is above 1000", id="count"),
         pytest.param("(a{1000}){1000}", "above 1000, alone or multiplied", id="counts-multiplied"),
-        pytest.param(r"(\pL{100}){5}", "too large: counts {n,m} within counts multiply", id="large-class"),
+        pytest.param(
+            r"(\pL{100}){5}", "^the pattern is too large: counts {n,m} within counts multiply", id="large-class"
+        ),
         pytest.param("a" * (MAX_PATTERN + 1), f"at most {MAX_PATTERN} characters", id="long"),
-        pytest.param("\ud800", "half of a surrogate pair", id="no-character"),
+        pytest.param("\ud800", "^the pattern has half of a surrogate pair", id="no-character"),
     ],
 )
-def test_refused(pattern: str, why: str) -> None:
+def test_refused(pattern: str, why: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RegexInvalid, match=why):
         compile_regex(pattern)
+    assert capfd.readouterr() == ("", "")  # RE2 would print the pattern
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         pytest.param("a" * (MAX_TEXT + 1), f"looks through {MAX_TEXT} characters at most", id="long"),
-        pytest.param("\ud800", "no Unicode", id="half-a-character"),
+        pytest.param("\ud800", r"^matches\(\) was given a text that is no Unicode", id="half-a-character"),
         pytest.param(PathText("CEO"), "in another spelling", id="letter-case-of-the-path"),
         pytest.param(PathText("c%65o"), "in another spelling", id="encoded-in-the-path"),
         pytest.param(PathText("ceo/"), "in another spelling", id="slash-of-the-path"),
@@ -66,6 +69,14 @@ def test_refused(pattern: str, why: str) -> None:
 def test_no_certain_answer(text: str, why: str) -> None:
     with pytest.raises(Unevaluable, match=why):
         compile_regex("^ceo$").found_in(text)
+
+
+@pytest.mark.parametrize("pattern", ["^CEO$", "^[A-Z]eo$", r"^\x43EO$", "C.O"])
+def test_a_pattern_in_capitals_has_no_certain_answer_about_a_path_in_small_letters(pattern: str) -> None:
+    """A deny that names what a path says in other letters must not let it past."""
+    with pytest.raises(Unevaluable, match="in another spelling"):
+        compile_regex(pattern).found_in(PathText("ceo"))
+    assert not compile_regex(pattern).found_in("ceo")
 
 
 def test_text_of_the_path() -> None:
@@ -93,6 +104,12 @@ def test_the_cost_is_that_of_the_slowest_way(text: str, pattern: str) -> None:
 
 def test_what_is_too_long_costs_nothing() -> None:
     assert compile_regex("a").cost("a" * (MAX_TEXT + 1)) == 1
+    assert compile_regex("a").cost("a" * MAX_TEXT) > 1000
+
+
+def test_text_beyond_ascii_costs_more_as_it_has_more_bytes() -> None:
+    regex = compile_regex("(a|b){100}c")
+    assert 3 * regex.cost("a" * 1000) < regex.cost("\u00e9" * 1000)
 
 
 def test_text_of_the_path_costs_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import cel
@@ -125,6 +126,29 @@ def test_tree(text: str, tree: str) -> None:
 def test_what_a_wrong_text_is_told(text: str, offset: int, message: str) -> None:
     with pytest.raises(ConditionInvalid) as caught:
         parse(text)
+    assert (caught.value.offset, caught.value.message) == (offset, message)
+
+
+@pytest.mark.parametrize(
+    ("refused", "offset", "message"),
+    [
+        pytest.param("a + b)", 5, "not CEL: Syntax error: extraneous input ')' expecting <EOF>", id="one-line"),
+        pytest.param("a &&\n\n  b c", 14, "not CEL: Syntax error: extraneous input 'c' expecting <EOF>", id="lines"),
+        pytest.param("'ERROR'", 0, "not CEL: the cel package refuses it", id="nothing-said"),
+    ],
+)
+def test_what_the_cel_package_alone_refuses(
+    monkeypatch: pytest.MonkeyPatch, refused: str, offset: int, message: str
+) -> None:
+    """No text is known that our parser takes and the package does not: what it says of another one stands in."""
+
+    def refuse(_: str, compiled: Callable[[str], object] = cel.compile) -> None:
+        compiled(refused)
+        raise RuntimeError("no place is named")
+
+    monkeypatch.setattr(cel, "compile", refuse)
+    with pytest.raises(ConditionInvalid) as caught:
+        parse("body.aaa\n\n == 1")
     assert (caught.value.offset, caught.value.message) == (offset, message)
 
 

@@ -16,7 +16,7 @@ from lockgate.policy.conditions.evaluate import Program, compiled
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.fields import Fields, fields_read
 from lockgate.policy.conditions.kinds import http_facts
-from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, parse, reads, walk
+from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, names, parse, walk
 
 __all__ = ["Condition", "ConditionInvalid", "Evaluation", "compile_condition", "compile_conditions", "parse_types"]
 
@@ -86,22 +86,25 @@ def compile_all(
         with placed(part):
             trees[part] = parse(text)
     facts, fields = http_facts(captures, lists), Fields(parse_types(types))
-    read = fields_read(trees.values())
+    nodes = {part: walk(tree) for part, tree in trees.items()}
+    all_nodes = [node for each in nodes.values() for node in each]
+    read = fields_read(all_nodes)
     again = True
     while again:  # what is said of a field in one place may say more of it, or of another, in a place before
         before = dict(fields.kinds)
         for part, tree in trees.items():
             with placed(part):
                 check(tree, facts, fields)
-        again = read.total() > len(read) and before != fields.kinds
+        again = max(read.values(), default=0) > 1 and before != fields.kinds
     for part, tree in trees.items():
-        with placed(part):
-            if any(isinstance(node, Comprehension) for node in walk(tree)):
+        if any(isinstance(node, Comprehension) for node in nodes[part]):
+            with placed(part):
                 require_bounds(tree, permits if part == "when" or permits is None else not permits)
     require_read(types, read)
-    checks = fields.checks(trees.values(), read)
+    checks = fields.checks(all_nodes, read)
     return {
-        part: Condition(texts[part], reads(tree) & BOUND, compiled(tree, lists, checks)) for part, tree in trees.items()
+        part: Condition(texts[part], names(nodes[part]) & BOUND, compiled(tree, lists, checks))
+        for part, tree in trees.items()
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from lockgate.policy.conditions.describe import sketch
-from lockgate.policy.conditions.fields import constant_path
 from lockgate.policy.conditions.syntax import (
     Binary,
     Call,
@@ -21,6 +20,7 @@ from lockgate.policy.conditions.syntax import (
     MapOf,
     Node,
     Unary,
+    constant_path,
     parts,
     reads,
 )

@@ -5,11 +5,12 @@ Checks raise ConditionInvalid at the first thing that could never work or never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.conditions.describe import describe, suggestion
-from lockgate.policy.conditions.fields import Fields, constant_path, field_of
+from lockgate.policy.conditions.fields import Fields, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import (
     ARITHMETIC,
@@ -47,6 +48,7 @@ from lockgate.policy.conditions.syntax import (
     Name,
     Node,
     Unary,
+    constant_path,
 )
 from lockgate.policy.conditions.values import fits_double
 
@@ -69,6 +71,7 @@ def check(tree: Node, facts: Facts, fields: Fields) -> None:
 
 # What identifies the agent is off the request before rules are asked.
 TAKEN_OFF = frozenset({"authorization", "cookie", "proxy-authorization"})
+HEADERS = Member(0, Name(0, "request"), "headers")
 
 
 class Checker:
@@ -79,50 +82,28 @@ class Checker:
 
     def kind(self, node: Node) -> Kind:
         """The kind of `node`, which must be a value."""
-        found = self.any_kind(node)
+        found = KINDS[type(node)](self, node)
         if isinstance(found, Facts):
             names = ", ".join(sorted(found.members)) or "none here"
             raise ConditionInvalid(node.offset, f"{describe(node)} is no value: name one of its members ({names})")
         return found
 
     def any_kind(self, node: Node) -> Kind | Facts:
-        match node:
-            case Literal():
-                return self.literal(node)
-            case Name():
-                return self.name(node)
-            case Member():
-                return self.field(node, self.member(node, self.any_kind(node.operand)))
-            case Has():
-                return self.has(node)
-            case Index():
-                return self.field(node, self.index(node))
-            case Call():
-                return self.call(node)
-            case Comprehension():
-                return self.comprehension(node)
-            case Unary():
-                return self.unary(node)
-            case Binary():
-                return self.binary(node)
-            case _:
-                return self.composed(node)
+        return KINDS[type(node)](self, node)
 
-    def composed(self, node: Node) -> Kind:
-        match node:
-            case Conditional():
-                self.expect(node.test, node, "bool")
-                return self.common([self.kind(node.then), self.kind(node.otherwise)], node, "the two outcomes")
-            case ListOf():
-                return list_of(self.common([self.kind(item) for item in node.items], node, "the elements"))
-            case MapOf():
-                for key, _ in node.entries:
-                    self.expect(key, node, "string")
-                for _, value in node.entries:
-                    self.kind(value)
-                return map_of(None)
-            case _:
-                raise ConditionInvalid(node.offset, "this cannot stand in a condition")
+    def conditional(self, node: Conditional) -> Kind:
+        self.expect(node.test, node, BOOL.types)
+        return self.common([self.kind(node.then), self.kind(node.otherwise)], node, "the two outcomes")
+
+    def list_of(self, node: ListOf) -> Kind:
+        return list_of(self.common([self.kind(item) for item in node.items], node, "the elements"))
+
+    def map_of(self, node: MapOf) -> Kind:
+        for key, _ in node.entries:
+            self.expect(key, node, STRING.types)
+        for _, value in node.entries:
+            self.kind(value)
+        return map_of(None)
 
     def literal(self, node: Literal) -> Kind:
         value = node.value
@@ -156,7 +137,10 @@ class Checker:
         path = field_of(node)
         return self.fields.kind(path) if path is not None else found
 
-    def member(self, node: Member | Has, of_what: Kind | Facts) -> Kind | Facts:
+    def member(self, node: Member) -> Kind | Facts:
+        return self.field(node, self.member_of(self.any_kind(node.operand), node))
+
+    def member_of(self, of_what: Kind | Facts, node: Member | Has) -> Kind | Facts:
         operand, name = node.operand, node.field
         if isinstance(of_what, Facts):
             if name in of_what.members:
@@ -170,19 +154,24 @@ class Checker:
         return of_what.element or JSON
 
     def header(self, operand: Node, name: str, node: Node) -> None:
-        if describe(operand) == "request.headers" and name != name.lower():
+        if operand != HEADERS:
+            return
+        if name != name.lower():
             raise ConditionInvalid(node.offset, f"header names are in lower case here: write {name.lower()}")
-        if describe(operand) == "request.headers" and (name in TAKEN_OFF or "_" in name):
+        if name in TAKEN_OFF or "_" in name:
             raise ConditionInvalid(node.offset, f"no rule sees the header {name}: it is taken off, or refused, before")
 
     def has(self, node: Has) -> Kind:
         of_what = self.any_kind(node.operand)
-        self.member(node, of_what)
+        self.member_of(of_what, node)
         if isinstance(of_what, Facts):
             raise ConditionInvalid(node.offset, f"{describe(node.operand)}.{node.field} is always there: drop has()")
         return BOOL
 
-    def index(self, node: Index) -> Kind:
+    def index(self, node: Index) -> Kind | Facts:
+        return self.field(node, self.element_of(node))
+
+    def element_of(self, node: Index) -> Kind:
         of_what = self.any_kind(node.operand)
         key = self.kind(node.key)
         if isinstance(of_what, Facts):
@@ -193,7 +182,7 @@ class Checker:
         held = [name for name, holder in KEYS.items() if holder in of_what.types]
         if not held:
             raise ConditionInvalid(node.offset, f"{describe(node.operand)} is {of_what} and has no elements")
-        self.expect(node.key, node, *held, kind=key)
+        self.expect(node.key, node, frozenset(held), key)
         if isinstance(node.key, Literal) and isinstance(node.key.value, str):
             self.header(node.operand, node.key.value, node.key)
         return of_what.element or JSON
@@ -210,7 +199,7 @@ class Checker:
             count = len(function.takes) - node.method
             raise ConditionInvalid(node.offset, f"{node.function} takes {count or 'no'} argument{'s' * (count != 1)}")
         for argument, types in zip(node.arguments, function.takes, strict=True):
-            self.expect(argument, node, *types)
+            self.expect(argument, node, frozenset(types))
         self.constants(node)
         return of(function.gives)
 
@@ -246,7 +235,7 @@ class Checker:
         try:
             if node.macro == "map":
                 return list_of(self.kind(node.body))
-            self.expect(node.body, node, "bool")
+            self.expect(node.body, node, BOOL.types)
         finally:
             del self.variables[node.variable]
         return list_of(each) if node.macro == "filter" else BOOL
@@ -263,15 +252,15 @@ class Checker:
 
     def unary(self, node: Unary) -> Kind:
         if node.operator == "!":
-            self.expect(node.operand, node, "bool")
+            self.expect(node.operand, node, BOOL.types)
             return BOOL
-        kind = self.expect(node.operand, node, "int", "double")
+        kind = self.expect(node.operand, node, NUMBERS)
         return Kind(kind.types & NUMBERS)
 
     def binary(self, node: Binary) -> Kind:
         if node.operator in ("&&", "||"):
-            self.expect(node.left, node, "bool")
-            self.expect(node.right, node, "bool")
+            self.expect(node.left, node, BOOL.types)
+            self.expect(node.right, node, BOOL.types)
             return BOOL
         left, right = self.kind(node.left), self.kind(node.right)
         if node.operator in ("==", "!="):
@@ -285,9 +274,9 @@ class Checker:
         if node.operator in ("<", "<=", ">", ">="):
             left = self.narrowed(node.left, left, family(right.types) & ORDERED, node)
             right = self.narrowed(node.right, right, family(left.types) & ORDERED, node)
-            self.expect(node.left, node, *ORDERED, kind=left)
-            self.expect(node.right, node, *ORDERED, kind=right)
-            self.comparable(node, left, right)
+            self.expect(node.left, node, ORDERED, left)
+            self.expect(node.right, node, ORDERED, right)
+            self.require_alike(node, left, right)
             return BOOL
         return self.arithmetic(node, left, right)
 
@@ -302,6 +291,9 @@ class Checker:
     def comparable(self, node: Binary, left: Kind, right: Kind) -> None:
         left = self.narrowed(node.left, left, family(right.types), node)
         right = self.narrowed(node.right, right, family(left.types), node)
+        self.require_alike(node, left, right)
+
+    def require_alike(self, node: Binary, left: Kind, right: Kind) -> None:
         if not alike(left, right):
             hint = instant_hint(node.left, left, right, right.name) or instant_hint(node.right, right, left, left.name)
             raise ConditionInvalid(node.offset, f"compares {left} with {right}, which are never alike{hint}")
@@ -310,7 +302,7 @@ class Checker:
         holders = ("list", "map") if "string" in left.types else ("list",)
         right = self.narrowed(node.right, right, frozenset(holders), node)
         if right.types == {"map"}:
-            self.expect(node.left, node, "string", kind=left)
+            self.expect(node.left, node, STRING.types, left)
             written = node.left.value if isinstance(node.left, Literal) else None
             if isinstance(written, str):
                 self.header(node.right, written, node.left)
@@ -343,9 +335,8 @@ class Checker:
             return kind
         return self.fields.narrow(path, types, use)
 
-    def expect(self, node: Node, use: Node, *types: str, kind: Kind | None = None) -> Kind:
+    def expect(self, node: Node, use: Node, wanted: frozenset[str], kind: Kind | None = None) -> Kind:
         """The kind of `node`, which `use` needs to be of one of these types, as far as it is known."""
-        wanted = frozenset(types)
         kind = self.narrowed(node, kind or self.kind(node), wanted, use)
         if kind == DOUBLE and "int" in wanted and "double" not in wanted:
             raise ConditionInvalid(node.offset, f"{describe(node)} is a decimal; a whole number is needed here")
@@ -359,6 +350,22 @@ class Checker:
             if not alike(known[0], kind):
                 raise ConditionInvalid(node.offset, f"{what} mix {known[0]} and {kind}")
         return union(kinds)
+
+
+KINDS: Mapping[type[Node], Callable[[Checker, Any], Kind | Facts]] = {
+    Literal: Checker.literal,
+    Name: Checker.name,
+    Member: Checker.member,
+    Has: Checker.has,
+    Index: Checker.index,
+    Call: Checker.call,
+    Comprehension: Checker.comprehension,
+    Unary: Checker.unary,
+    Binary: Checker.binary,
+    Conditional: Checker.conditional,
+    ListOf: Checker.list_of,
+    MapOf: Checker.map_of,
+}
 
 
 def element(kind: Kind) -> Kind:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from lockgate.policy.conditions.describe import suggestion
-from lockgate.policy.conditions.fields import Path, field_of, written
+from lockgate.policy.conditions.fields import field_of, written
 from lockgate.policy.conditions.kinds import BOOL, INT, NUMBER, STRING, Kind, list_of, map_of
-from lockgate.policy.conditions.syntax import ConditionInvalid, parse
+from lockgate.policy.conditions.syntax import ConditionInvalid, Path, parse
 
 TYPES: Mapping[str, Kind] = {
     "string": STRING,

@@ -20,7 +20,7 @@ from lockgate.errors import Unevaluable
 from lockgate.model import Unreadable
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.evaluation import Evaluation
-from lockgate.policy.conditions.fields import Check, Path, field_of
+from lockgate.policy.conditions.fields import Check, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import NUMBERS, element_of
 from lockgate.policy.conditions.operators import ORDER, arithmetic, both_null, in_range, ordered, same
@@ -39,13 +39,15 @@ from lockgate.policy.conditions.syntax import (
     Member,
     Name,
     Node,
+    Path,
     Unary,
     reads,
 )
-from lockgate.policy.conditions.values import exact, mismatch, other_spelling, told_apart, type_of, wrong_type
+from lockgate.policy.conditions.values import EXACT, exact, mismatch, other_spelling, told_apart, type_of, wrong_type
 from lockgate.policy.folding import PathText, decoded, fold, spellings
 
 Part = Callable[[Evaluation], Any]
+Operator = Callable[[Evaluation, Binary, Any, Any], Any]
 Program = Callable[[Mapping[str, Any], Evaluation], bool]
 NamedLists = Mapping[str, tuple[str | int | Decimal, ...]]
 
@@ -86,7 +88,13 @@ class Compiler:
 
     def of_type(self, node: Node, *types: str) -> Part:
         part = self.part(node)
-        return lambda at: typed(part(at), node, types)
+        certain = frozenset(each for each, name in EXACT.items() if name in types and name not in NUMBERS)
+
+        def run(at: Evaluation) -> Any:
+            value = part(at)
+            return value if type(value) in certain else typed(value, node, types)
+
+        return run
 
     def literal(self, node: Literal) -> Part:
         return constant(node.value)
@@ -131,10 +139,11 @@ class Compiler:
 
     def lookup(self, node: Member | Index) -> Callable[[Evaluation, Mapping[str, Any], str], Any]:
         require_one_spelling = self.spelling_of(node.operand, member_name(node))
+        of_request = self.stems_from(node.operand, "request")
 
         def run(at: Evaluation, found: Mapping[str, Any], name: str) -> Any:
             require_one_spelling(at, found, name)
-            if isinstance(found, Once) and (times := found.times(name)) > 1:
+            if of_request and isinstance(found, Once) and (times := found.times(name)) > 1:
                 raise Unevaluable(f"{describe(node)} is given {times} times")
             try:
                 return found[name]
@@ -289,10 +298,8 @@ class Compiler:
         left, right = self.part(node.left), self.part(node.right)
         if node.operator in ("==", "!="):
             equal = both_null if is_null(node.left) or is_null(node.right) else same
-            wanted = node.operator == "=="
-            return operation(left, right, lambda at, one, other: equal(at, node, one, other) is wanted)
-        answer = ordered if node.operator in ORDER else arithmetic
-        return operation(left, right, lambda at, one, other: answer(at, node, one, other))
+            return operation(node, left, right, equal if node.operator == "==" else negated(equal))
+        return operation(node, left, right, ordered if node.operator in ORDER else arithmetic)
 
     def logical(self, node: Binary) -> Part:
         left, right = self.of_type(node.left, "bool"), self.of_type(node.right, "bool")
@@ -307,7 +314,7 @@ class Compiler:
     def within(self, node: Binary) -> Part:
         require_one_spelling = self.spelling_of(node.right, f"{describe(node.right)}[{describe(node.left)}]")
 
-        def answer(at: Evaluation, left: Any, right: Any) -> bool:
+        def answer(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
             found = type_of(right, node.right)
             if found == "map":
                 if not isinstance(left, str):
@@ -322,7 +329,7 @@ class Compiler:
             answers = [same(at, node, left, element) for element in right]
             return True in answers
 
-        return operation(self.part(node.left), self.part(node.right), answer)
+        return operation(node, self.part(node.left), self.part(node.right), answer)
 
     def within_named(self, node: Binary, named: tuple[str | int | Decimal, ...]) -> Part:
         """Whether a value is in a list of the rules: all text or all numbers, so one look-up by value answers."""
@@ -347,12 +354,16 @@ class Compiler:
         return run
 
 
-def operation(left: Part, right: Part, answer: Callable[[Evaluation, Any, Any], Any]) -> Part:
+def operation(node: Binary, left: Part, right: Part, answer: Operator) -> Part:
     def run(at: Evaluation) -> Any:
         at.spend(1)
-        return answer(at, left(at), right(at))
+        return answer(at, node, left(at), right(at))
 
     return run
+
+
+def negated(answer: Operator) -> Operator:
+    return lambda at, node, left, right: not answer(at, node, left, right)
 
 
 def constant(value: Any) -> Part:

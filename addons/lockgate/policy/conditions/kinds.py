@@ -98,23 +98,25 @@ def union(kinds: Sequence[Kind]) -> Kind:
     return Kind(frozenset().union(*(kind.types for kind in kinds)), elements.pop() if len(elements) == 1 else None)
 
 
+PRINCIPAL = Facts({"issuer": STRING, "subject": STRING, "roles": list_of(STRING), "claims": map_of(None)})
+REQUEST = Facts(
+    {
+        "method": STRING,
+        "host": STRING,
+        "path": STRING,
+        "query": map_of(STRING),
+        "query_all": map_of(list_of(STRING)),
+        "headers": map_of(STRING),
+    }
+)
+
+
 def http_facts(captures: Iterable[str], lists: Mapping[str, tuple[str | int | Decimal, ...]]) -> Facts:
     """What conditions may read of an HTTP request whose pattern has these captures, and the named lists."""
     return Facts(
         {
-            "principal": Facts(
-                {"issuer": STRING, "subject": STRING, "roles": list_of(STRING), "claims": map_of(None)},
-            ),
-            "request": Facts(
-                {
-                    "method": STRING,
-                    "host": STRING,
-                    "path": STRING,
-                    "query": map_of(STRING),
-                    "query_all": map_of(list_of(STRING)),
-                    "headers": map_of(STRING),
-                }
-            ),
+            "principal": PRINCIPAL,
+            "request": REQUEST,
             "path": Facts(dict.fromkeys(captures, STRING)),
             "lists": Facts({name: list_of(element_of(values)) for name, values in lists.items()}),
             "body": JSON,

@@ -34,6 +34,9 @@ def same(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
         return exact(left) == exact(right)
     if one != other:
         raise mismatch(node, one, other)
+    if one == "string":
+        at.spend(cost_of_texts(left, right))
+        return told_apart(left, right, eq)
     if one == "list":
         if len(left) != len(right):
             return False
@@ -49,9 +52,6 @@ def same(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
             return False
         answers = [same(at, node, left[name], right[name]) for name in left]
         return False not in answers
-    if one == "string":
-        at.spend(cost_of_texts(left, right))
-        return told_apart(left, right, eq)
     return bool(left == right)
 
 

@@ -78,14 +78,14 @@ def spellings(name: str) -> set[str]:
 
 def by_letters(names: Collection[str]) -> Mapping[str, str | None]:
     """The names by what they are in whatever letter case; None for several that differ in nothing else."""
-    forms = list(map(str.lower if all(map(str.isascii, names)) else fold, names))
-    found: dict[str, str | None] = dict(zip(forms, names, strict=True))
+    form = str.lower if "".join(names).isascii() else fold
+    found: dict[str, str | None] = {form(name): name for name in names}
     if len(found) < len(names):
-        found |= {form: None for form, times in Counter(forms).items() if times > 1}
+        found |= {name: None for name, times in Counter(map(form, names)).items() if times > 1}
     return found
 
 
 def cost_of_folding(names: Collection[str]) -> int:
     """The steps of `by_letters`: beyond ASCII, letter case is looked up in tables."""
-    odd = [name for name in names if not name.isascii()]
+    odd = [] if "".join(names).isascii() else [name for name in names if not name.isascii()]
     return len(names) // 16 + sum([1 + len(name) // 8 for name in odd])

@@ -8,7 +8,7 @@ is refused. A few things of CEL are left out, each with a message: unsigned numb
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeGuard
@@ -55,16 +55,32 @@ class Name(Node):
     name: str
 
 
+Path = tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class Member(Node):
+class Access(Node):
+    """Something within `operand`. `path` are the names that lead to it, where all of them are written out."""
+
     operand: Node
+    path: Path | None = field(init=False, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Access):
     field: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", path_below(self.operand, self.field))
+
 
 @dataclass(frozen=True, slots=True)
-class Index(Node):
-    operand: Node
+class Index(Access):
     key: Node
+
+    def __post_init__(self) -> None:
+        name = self.key.value if isinstance(self.key, Literal) else None
+        object.__setattr__(self, "path", path_below(self.operand, name) if isinstance(name, str) else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,18 @@ class MapOf(Node):
     entries: tuple[tuple[Node, Node], ...]
 
 
+def constant_path(node: Node) -> Path | None:
+    """The names that lead to `node` where all of them are written out: `body.a` and `body["a"]` alike."""
+    if isinstance(node, Access):
+        return node.path
+    return (node.name,) if isinstance(node, Name) else None
+
+
+def path_below(node: Node, name: str) -> Path | None:
+    above = constant_path(node)
+    return None if above is None else (*above, name)
+
+
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 RESERVED = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "namespace"}
@@ -131,6 +159,7 @@ RESERVED = frozenset(
 )
 # Loosest first. Each level is left-associative.
 LEVELS = (("||",), ("&&",), ("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "%"))
+LEVEL: Mapping[str, int] = {operator: level for level, operators in enumerate(LEVELS) for operator in operators}
 
 TOKEN = re.compile(
     r"""
@@ -141,6 +170,7 @@ TOKEN = re.compile(
     | (?P<int>     0[xX][0-9a-fA-F]+ | [0-9]+ )
     | (?P<name>    [A-Za-z_][A-Za-z0-9_]* )
     | (?P<symbol>  \|\| | && | == | != | <= | >= | [][(){}.,:?<>+*/%!-] )
+    | (?P<wrong>   . )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -150,8 +180,10 @@ ESCAPE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which takes three times as long to make
 class Token:
+    """A word or sign as it is written: a text has its quotes, so nothing else looks like a symbol or `in`."""
+
     kind: str
     text: str
     offset: int
@@ -161,8 +193,9 @@ def parse(text: str) -> Node:
     """The tree of a condition. Raises ConditionInvalid with the place and what to write instead."""
     if len(text) > MAX_LENGTH:
         raise ConditionInvalid(0, f"the condition is longer than {MAX_LENGTH} characters: split the rule")
-    tree = Parser(list(tokens(text))).whole()
-    if depth(tree) > MAX_DEPTH:
+    found = list(tokens(text))
+    tree = Parser(found).whole()
+    if len(found) > MAX_DEPTH and depth(tree) > MAX_DEPTH:  # each node has a token of its own
         raise ConditionInvalid(0, f"the condition is nested more than {MAX_DEPTH} deep: split the rule")
     try:
         cel.compile(text)
@@ -189,18 +222,22 @@ def depth(tree: Node) -> int:
     return deepest
 
 
-def walk(tree: Node) -> Iterator[Node]:
-    """`tree` and every node below it."""
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending += parts(node)
+def walk(tree: Node) -> list[Node]:
+    """`tree` and every node below it, those of one level after those above."""
+    found = [tree]
+    for node in found:  # which grows meanwhile
+        found += parts(node)
+    return found
 
 
 def reads(tree: Node) -> frozenset[str]:
     """The names that `tree` reads: of facts, for no variable can have the name of one, and of variables."""
-    return frozenset(node.name for node in walk(tree) if isinstance(node, Name))
+    path = constant_path(tree)
+    return names(walk(tree)) if path is None else frozenset(path[:1])
+
+
+def names(nodes: Iterable[Node]) -> frozenset[str]:
+    return frozenset([node.name for node in nodes if isinstance(node, Name)])
 
 
 def parts(node: Node) -> tuple[Node, ...]:
@@ -224,15 +261,12 @@ PARTS: Mapping[type[Node], Callable[[Any], tuple[Node, ...]]] = {
 
 
 def tokens(text: str) -> Iterator[Token]:
-    offset = 0
-    while offset < len(text):
-        found = TOKEN.match(text, offset)
-        if found is None:
-            raise ConditionInvalid(offset, unexpected(text[offset:]))
+    for found in TOKEN.finditer(text):
         kind = found.lastgroup or ""
+        if kind == "wrong":
+            raise ConditionInvalid(found.start(), unexpected(text[found.start() :]))
         if kind != "space":
-            yield Token(kind, found[0], offset)
-        offset = found.end()
+            yield Token(kind, found[0], found.start())
     yield Token("end", "", len(text))
 
 
@@ -250,31 +284,30 @@ class Parser:
     """Recursive descent over the grammar of the CEL specification."""
 
     def __init__(self, found: list[Token]) -> None:
-        self.tokens = found
-        self.at = 0
+        self.rest = iter(found)
+        self.token = next(self.rest)
         self.open = 0
 
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    def take(self, *texts: str) -> Token | None:
-        """The current token, passed over, where it is one of these symbols or `in`."""
-        token = self.token
-        if token.kind in ("symbol", "name") and token.text in texts:
-            self.at += 1
-            return token
-        return None
-
-    def need(self, text: str) -> Token:
-        token = self.take(text)
-        if token is None:
-            raise self.stuck(f"{text} is missing")
+    def advance(self) -> Token:
+        """The current token, passed over unless it is the end."""
+        token, self.token = self.token, next(self.rest, self.token)
         return token
 
-    def stuck(self, what: str) -> ConditionInvalid:
-        where = f"before {self.token.text!r}" if self.token.kind != "end" else "at the end"
-        return ConditionInvalid(self.token.offset, f"{what} {where}")
+    def take(self, symbol: str) -> Token | None:
+        """The current token, passed over, where it is this symbol."""
+        return self.advance() if self.token.text == symbol else None
+
+    def need(self, symbol: str) -> Token:
+        token = self.take(symbol)
+        if token is None:
+            raise self.stuck(f"{symbol} is missing")
+        return token
+
+    def stuck(self, what: str, token: Token | None = None) -> ConditionInvalid:
+        """What is wrong before `token`, the current one if none is given."""
+        token = token or self.token
+        where = f"before {token.text!r}" if token.kind != "end" else "at the end"
+        return ConditionInvalid(token.offset, f"{what} {where}")
 
     def whole(self) -> Node:
         tree = self.expression()
@@ -286,29 +319,29 @@ class Parser:
         self.open += 1
         if self.open > MAX_PARENTHESES:
             raise ConditionInvalid(self.token.offset, f"more than {MAX_PARENTHESES} things are open: split the rule")
-        node = self.level(0)
+        node = self.binary(0)
         mark = self.take("?")
         if mark:
-            then = self.level(0)
+            then = self.binary(0)
             self.need(":")
             node = Conditional(mark.offset, node, then, self.expression())
         self.open -= 1
         return node
 
-    def level(self, index: int) -> Node:
-        if index == len(LEVELS):
-            return self.unary()
-        node = self.level(index + 1)
-        while operator := self.take(*LEVELS[index]):
-            node = Binary(operator.offset, operator.text, node, self.level(index + 1))
+    def binary(self, loosest: int) -> Node:
+        """Operands and the operators between them that bind as tight as those of level `loosest`, or tighter."""
+        node = self.unary()
+        while (level := LEVEL.get(self.token.text, -1)) >= loosest:
+            operator = self.advance()
+            node = Binary(operator.offset, operator.text, node, self.binary(level + 1))
         return node
 
     def unary(self) -> Node:
         signs: list[Token] = []
-        while sign := self.take("!", "-"):
-            if signs and signs[-1].text != sign.text:
-                raise ConditionInvalid(sign.offset, "! and - do not mix")
-            signs.append(sign)
+        while self.token.text in ("!", "-"):
+            if signs and signs[-1].text != self.token.text:
+                raise ConditionInvalid(self.token.offset, "! and - do not mix")
+            signs.append(self.advance())
         node = self.member()
         if signs and signs[-1].text == "-" and isinstance(node, Literal) and is_number(node.value):
             node = Literal(signs.pop().offset, -node.value)
@@ -320,20 +353,19 @@ class Parser:
 
     def member(self) -> Node:
         node = self.primary()
-        while True:
-            if dot := self.take("."):
-                if self.token.kind != "name" or self.token.text in ("true", "false", "null", "in"):
-                    raise self.stuck("a member's name is missing")
-                field = self.token.text
-                self.at += 1
-                node = self.method(node, dot, field) if self.take("(") else Member(dot.offset, node, field)
-            elif bracket := self.take("["):
-                node = Index(bracket.offset, node, self.expression())
+        while self.token.text in (".", "["):
+            mark = self.advance()
+            if mark.text == "[":
+                node = Index(mark.offset, node, self.expression())
                 self.need("]")
-            elif self.token.text == "{" and isinstance(node, (Name, Member)):
-                raise self.stuck("messages (name{...}) are not taken: compare their members one by one;")
-            else:
-                return node
+                continue
+            if self.token.kind != "name" or self.token.text in ("true", "false", "null", "in"):
+                raise self.stuck("a member's name is missing")
+            field = self.advance().text
+            node = self.method(node, mark, field) if self.take("(") else Member(mark.offset, node, field)
+        if self.token.text == "{" and isinstance(node, (Name, Member)):
+            raise self.stuck("messages (name{...}) are not taken: compare their members one by one;")
+        return node
 
     def method(self, operand: Node, dot: Token, name: str) -> Node:
         arguments = self.arguments(")")
@@ -354,10 +386,7 @@ class Parser:
         return tuple(found)
 
     def primary(self) -> Node:
-        token = self.token
-        if token.kind == "end":
-            raise self.stuck("a value is missing")
-        self.at += 1
+        token = self.advance()
         match token.kind, token.text:
             case "text", _:
                 return Literal(token.offset, unquoted(token))
@@ -378,8 +407,7 @@ class Parser:
             case "symbol", "{":
                 return self.mapping(token)
             case _:
-                self.at -= 1
-                raise self.stuck("a value is missing")
+                raise self.stuck("a value is missing", token)
 
     def number(self, token: Token) -> Literal:
         if self.token.kind == "name" and self.token.offset == token.offset + len(token.text):

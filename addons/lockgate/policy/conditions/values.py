@@ -47,6 +47,8 @@ WHOLE = 2**53  # up to here a double holds every whole number (IEEE 754, RFC 825
 
 def exact(number: int | float | Decimal) -> int | Decimal:
     """A number as it was written. Raises Unevaluable where a reader that uses doubles would see another one."""
+    if type(number) is int and -WHOLE <= number <= WHOLE:  # most are
+        return number
     if isinstance(number, float):
         if not isfinite(number) or not getattr(number, "lossless", True):
             raise inexact()
@@ -79,8 +81,9 @@ def wrong_type(node: Node, found: str, *wanted: str) -> Unevaluable:
 
 def cost_of_texts(*values: Any) -> int:
     """The steps of looking through the texts among `values`; beside one of the path each is brought to one spelling."""
-    per_step = 5 if any(isinstance(value, PathText) for value in values) else 64
-    return sum([len(value) // per_step for value in values if isinstance(value, str)])
+    texts = [value for value in values if isinstance(value, str)]
+    per_step = 5 if PathText in map(type, texts) else 64
+    return sum([len(text) // per_step for text in texts])
 
 
 def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool:
@@ -91,9 +94,10 @@ def told_apart(text: str, other: str, alike: Callable[[str, str], bool]) -> bool
     """
     if alike(text, other):
         return True
-    lax = [spellings(each) if isinstance(each, PathText) else (fold(decoded(each)),) for each in (text, other)]
-    if (len(lax[0]) > 1 or len(lax[1]) > 1) and any(alike(one, two) for one in lax[0] for two in lax[1]):
-        raise other_spelling()
+    if isinstance(text, PathText) or isinstance(other, PathText):
+        one, two = (spellings(each) if isinstance(each, PathText) else (fold(decoded(each)),) for each in (text, other))
+        if any(alike(first, second) for first in one for second in two):
+            raise other_spelling()
     return False
 
 

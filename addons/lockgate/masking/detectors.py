@@ -1,0 +1,183 @@
+"""Sensitive values found in text by their form: pattern by RE2, which is linear in the text, and check digits.
+
+What belongs here: forms that can be told from ordinary text. What never does: names, addresses, anything that has to be
+understood. A value cut in two, between the events of a stream for one, or written in another encoding is not found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from lockgate.errors import MaskingFailed
+
+Span = tuple[int, int]
+
+# ISO 13616: how many characters an IBAN has, by country.
+IBAN_LENGTHS = {
+    country: length
+    for length, countries in {
+        15: "NO",
+        16: "BE",
+        18: "DK FI FO GL NL SD",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU XK",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ TL",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "FR GR IT MC MR SM",
+        28: "AL AZ BY CY DO GT HU LB PL SV",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU",
+        31: "MT SC",
+        32: "LC",
+    }.items()
+    for country in countries.split()
+}
+CARD_LENGTHS = range(19, 12, -1)  # ISO/IEC 7812: 13 to 19 digits; the longest that checks is meant
+
+EMAIL = re2.compile(r"[\pL\pN._%+'-]+(?:@|%40)[\pL\pN](?:[\pL\pN-]*[\pL\pN])?(?:\.[\pL\pN-]+)+")
+DIGITS = re2.compile(r"\d(?:[ -]?\d){12,}")
+IBAN = re2.compile(r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,}")
+PHONE = re2.compile(
+    r"(?:\+|\b00)[1-9](?:[ ()./-]{0,2}\d){7,14}"  # E.164: up to 15 digits
+    r"|\(\d{2,5}\)[ -]?\d{2,4}(?:[ .-]?\d{2,4}){1,2}"
+    r"|\b\d{3}[ .-]\d{3}[ .-]\d{4}\b"
+)
+JWT = re2.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*")
+PEM = re2.compile(r"(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\z)")
+KEY = re2.compile(
+    r"\b(?:"
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
+    r"|gh[opsur]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}"  # GitHub
+    r"|glpat-[A-Za-z0-9_-]{20,}"  # GitLab
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}"  # Slack
+    r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
+    r"|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"  # Stripe
+    r"|AIza[A-Za-z0-9_-]{35}"  # Google
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{32,}|hf_[A-Za-z0-9]{30,}"
+    r")"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many values of each kind were taken out of a text."""
+
+    text: str
+    counts: Mapping[str, int]
+
+
+def redact(text: str, kinds: Iterable[str]) -> Found:
+    """`text` with `[redacted KIND]` for each value of these kinds. Where two overlap, the one that begins first counts.
+
+    A kind is a name in `DETECTORS`.
+    """
+    spans = sorted((start, -end, kind) for kind in kinds for start, end in DETECTORS[kind](text))
+    if not spans:
+        return Found(text, {})
+    parts, counts, done = [], dict[str, int](), 0
+    for start, negative_end, kind in spans:
+        if start < done:
+            # What reaches out of the value before it goes as well.
+            done = max(done, -negative_end)
+            continue
+        parts += [text[done:start], f"[redacted {kind}]"]
+        counts[kind] = counts.get(kind, 0) + 1
+        done = -negative_end
+    return Found("".join([*parts, text[done:]]), counts)
+
+
+def matches(pattern: re2._Regexp) -> Callable[[str], Iterator[Span]]:
+    return lambda text: (found.span() for found in pattern.finditer(text))
+
+
+def cards(text: str) -> Iterator[Span]:
+    """Runs of digits, spaces and hyphens between them, in which a card number stands (Luhn, ISO/IEC 7812-1, B)."""
+    for run in DIGITS.finditer(text):
+        places = [run.start() + offset for offset, character in enumerate(run.group()) if character.isdecimal()]
+        digits = [int(text[place]) for place in places]
+        first = 0
+        while first <= len(digits) - CARD_LENGTHS[-1]:
+            length = next((each for each in CARD_LENGTHS if is_card(digits[first : first + each], each)), None)
+            if length is not None:
+                yield places[first], places[first + length - 1] + 1
+            first += length or 1
+
+
+def is_card(digits: list[int], length: int) -> bool:
+    """Whether they are the number of a bank's card: its first digit is 2 to 6, and its last checks the others."""
+    if len(digits) != length or not 2 <= digits[0] <= 6:
+        return False
+    doubled = [digit * 2 for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
+
+
+def ibans(text: str) -> Iterator[Span]:
+    """Account numbers whose length is their country's and whose check digits hold (ISO 13616, ISO 7064 MOD 97-10)."""
+    for run in IBAN.finditer(text):
+        length = IBAN_LENGTHS.get(run.group()[:2].upper())
+        places = [run.start() + offset for offset, character in enumerate(run.group()) if character not in " -"]
+        if length is None or len(places) < length:
+            continue
+        account = "".join(text[place] for place in places[:length]).upper()
+        if int("".join(str(int(character, 36)) for character in account[4:] + account[:4])) % 97 == 1:
+            yield run.start(), places[length - 1] + 1
+
+
+DETECTORS: Mapping[str, Callable[[str], Iterable[Span]]] = {
+    "email": matches(EMAIL),
+    "phone": matches(PHONE),
+    "card": cards,
+    "iban": ibans,
+    "jwt": matches(JWT),
+    "pem": matches(PEM),
+    "key": matches(KEY),
+}
+
+
+def redact_strings(document: Any, kinds: Sequence[str]) -> tuple[Any, Mapping[str, int]]:
+    """`document` (JSON as Python has it, not changed) with `redact` in each of its strings and members' names.
+
+    A whole number that is a card's becomes text. Raises MaskingFailed where two members would get the same name.
+    """
+    counts: Counter[str] = Counter()
+
+    def seen(text: str) -> str:
+        found = redact(text, kinds)
+        counts.update(found.counts)
+        return found.text
+
+    top = [document]
+    open_ones: list[Any] = [top]
+    while open_ones:  # no recursion: no depth is too deep
+        container = open_ones.pop()
+        if isinstance(container, dict):
+            rename(container, seen)
+        for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
+            if isinstance(child, str):
+                container[key] = seen(child)
+            elif isinstance(child, (dict, list)):
+                container[key] = child.copy()
+                open_ones.append(container[key])
+            elif type(child) is int and "card" in kinds and (text := seen(str(child))) != str(child):
+                container[key] = text
+    return top[0], counts
+
+
+def rename(members: dict[str, Any], seen: Callable[[str], str]) -> None:
+    """Give members the names that `seen` makes of theirs, in the order they stand."""
+    renamed = {name: seen(name) for name in members}
+    if len(set(renamed.values())) != len(members):
+        raise MaskingFailed("two members would have the same name")
+    if any(name != new for name, new in renamed.items()):
+        values = list(members.values())
+        members.clear()
+        members.update(zip(renamed.values(), values, strict=True))

@@ -1,0 +1,103 @@
+"""The gateway itself: `gateway.yaml`. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from lockgate.policy.schema import Model
+from lockgate.policy.schema.addresses import Published, published
+from lockgate.policy.schema.values import (
+    Algorithm,
+    Duration,
+    Flag,
+    KeysMaxAge,
+    NamedList,
+    NameText,
+    Size,
+    Text,
+    named_list,
+)
+
+
+class Issuer(Model):
+    """One entry of `issuers`: an issuer of tokens, or the development issuer."""
+
+    dev: Flag = False
+    """The issuer of `lockgate token`, honoured from this machine only. It takes nothing else. Example: true"""
+    issuer: Text | None = None
+    """The token's iss, exactly. Example: https://login.example/realms/agents"""
+    audience: Text | None = None
+    """What must be in the token's aud. Example: lockgate"""
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] | None = None
+    """The signatures that are taken; never the token's own choice. Example: [RS256, ES256]"""
+    roles: Text | None = None
+    """Where the roles are: a JSONPath over the verified claims. Example: $.realm_access.roles[*]"""
+    jwks: Published | None = None
+    """Where its public keys are, over https; found by OpenID Connect Discovery where neither this nor jwks_file is
+    given. Example: https://login.example/keys"""
+    jwks_file: Text | None = None
+    """The file of its public keys, relative to this one; read again when it changes. Example: jwks.json"""
+    ca: Text | None = None
+    """The CA of the server that its keys are fetched from (PEM), where it is one of your own; relative to this file.
+    Example: /etc/ssl/internal-ca.pem"""
+    keys_max_age: KeysMaxAge = 3600.0
+    """For how long fetched keys serve on while they cannot be fetched anew, from 10m to 7d; 1h where it says nothing.
+    Example: 4h"""
+    alias: dict[str, NameText] = Field(default_factory=dict)
+    """The issuer's names of roles, and ours. Example: {Support Agents: support}"""
+    leeway: Duration = 30.0
+    """How far its clock may be off; 30s where it says nothing."""
+    max_ttl: Duration | None = None
+    """No token may live longer, from iat to exp."""
+
+    @model_validator(mode="after")
+    def whole(self) -> Self:
+        needed = ("issuer", "audience", "algorithms", "roles")
+        if self.dev:
+            beside = sorted(self.model_fields_set - {"dev"})
+            if beside:
+                raise ValueError(f"the development issuer takes nothing else: leave {', '.join(beside)} out")
+            return self
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"the issuer lacks {', '.join(missing)}")
+        if self.jwks_file and self.jwks:
+            raise ValueError("an issuer has one of jwks and jwks_file: leave the other out")
+        if self.jwks_file and {"ca", "keys_max_age"} & self.model_fields_set:
+            raise ValueError("ca and keys_max_age are for keys that are fetched, not for a jwks_file: leave them out")
+        if not self.jwks_file and not self.jwks:
+            self.require_discoverable()
+        return self
+
+    def require_discoverable(self) -> None:
+        try:
+            if "?" in published(self.issuer):
+                raise ValueError
+        except ValueError:
+            raise ValueError(
+                "its keys can be discovered only where issuer is an https URL without query: name its jwks or jwks_file"
+            ) from None
+
+
+class Recordings(Model):
+    dir: Text = "recordings"
+    """Where the recordings are written, relative to the working directory; recordings where it says nothing."""
+    max_body: Size = 10 * 2**20
+    """How much of each message is recorded; 10MiB where it says nothing."""
+
+
+class Gateway(Model):
+    """`gateway.yaml`."""
+
+    issuers: list[Any]
+    """Who issues agents' tokens. Example: [{dev: true}]"""
+    lists: dict[str, Annotated[NamedList, PlainValidator(named_list)]] = Field(default_factory=dict)
+    """Lists for conditions, read as lists.NAME: text, or numbers where it says so.
+    Example: {eu: [AT, DE], fees: {numbers: [1, 2.5]}}"""
+    recordings: Recordings = Field(default_factory=Recordings)
+    """Where and how much is recorded."""
+    state: Text = ".lockgate"
+    """Where the gateway keeps what it makes for itself, relative to the working directory; .lockgate
+    where it says nothing."""

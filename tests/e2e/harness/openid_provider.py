@@ -1,0 +1,112 @@
+"""A real OpenID provider: `oidc-provider` of npm, which is certified, run by node on loopback with keys of ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from harness.gateway import free_port
+from harness.pki import Authority
+
+SOURCE = Path(__file__).parents[1] / "oidc_provider"
+NAME = "localhost"
+CLIENT, SECRET = "agent-7", "correct-horse-battery-staple"
+PATIENCE = 30.0  # seconds
+
+
+def install(place: Path) -> str | None:
+    """Put the provider and what it needs into `place`, as its lock file says; why it cannot be done, if it cannot."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing:
+        return f"the OpenID provider needs {' and '.join(missing)}"
+    for file in SOURCE.iterdir():
+        shutil.copy(file, place)
+    if not (place / "node_modules" / ".package-lock.json").exists():
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            return f"npm cannot install the OpenID provider: {done.stderr.strip().splitlines()[-1]}"
+    return None
+
+
+class OpenIdProvider:
+    """Runs while it is started, always at the same port; `rotate` gives it another key and starts it anew."""
+
+    def __init__(self, place: Path, authority: Authority) -> None:
+        self._place = place
+        self._authority = authority
+        self._certificate = "".join(authority.issue(NAME))
+        self._process: subprocess.Popen[str] | None = None
+        self._count = 0
+        self.port = free_port()
+        self.issuer = f"https://{NAME}:{self.port}"
+        self.keys: list[dict[str, Any]] = []
+        self.new_key("RS256")
+
+    def new_key(self, algorithm: str) -> None:
+        """Replace its key."""
+        self._count += 1
+        self.algorithm = algorithm
+        if algorithm == "ES256":
+            key = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+        else:
+            key = jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048), as_dict=True)
+        key.pop("key_ops", None)
+        self.keys = [{**key, "kid": f"key-{self._count}", "use": "sig", "alg": algorithm}]
+
+    def start(self) -> OpenIdProvider:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            ["node", "provider.js"], cwd=self._place, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+        settings = {
+            "issuer": self.issuer,
+            "port": self.port,
+            "certificate": self._certificate,
+            "keys": self.keys,
+            "algorithm": self.algorithm,
+            "clients": {CLIENT: SECRET},
+            "roles": {CLIENT: ["support"]},
+            "lifetime": 600,
+        }
+        assert self._process.stdin and self._process.stdout
+        print(json.dumps(settings), file=self._process.stdin, flush=True)
+        assert self._process.stdout.readline().startswith("listening"), "the OpenID provider does not start"
+        return self
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def rotate(self, algorithm: str = "RS256") -> None:
+        self.stop()
+        self.new_key(algorithm)
+        self.start()
+
+    def token(self) -> str:
+        """An access token, as an agent gets it."""
+        answer = httpx.post(
+            f"{self.issuer}/token",
+            data={"grant_type": "client_credentials"},
+            auth=(CLIENT, SECRET),
+            verify=ssl.create_default_context(cafile=self._authority.pem),
+            trust_env=False,
+            timeout=PATIENCE,
+        )
+        answer.raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
