@@ -60,7 +60,9 @@ def main() -> int:
     work.mkdir(parents=True, mode=0o700)
     for port in (API_PORT, MODEL_PORT):
         if in_use(port):
-            console.print(f"Port {port} is in use: a target of the demo's listens there. Stop what uses it, and run again.")
+            console.print(
+                f"Port {port} is in use, where a target of the demo's listens. Stop what uses it, and run again."
+            )
             return 1
     certificates.make([API, MODEL], work / "ca.pem", work / "server.pem")
     port = free_port()
@@ -84,7 +86,9 @@ def tell_story(work: Path, port: int) -> None:
     identity = ["--role", "support", "--subject", "support-agent"]
     command = [str(BIN / "lockgate"), "run", *given, *identity, "--", sys.executable, str(agent), QUESTION]
     console.print(f'$ lockgate run --role support -- python examples/openai_agents/agent.py "{QUESTION}"')
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode:
         sys.exit(f"the agent ended with {done.returncode}:\n{done.stderr}")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -105,7 +109,9 @@ def step(flow: HTTPFlow) -> str:
         return "the SDK exports its traces"
     if flow.request.host == MODEL:
         return "the agent asks the model"
-    return "the model lets the agent " + ("export all customers" if "export" in flow.request.path else "read a customer")
+    return "the model lets the agent " + (
+        "export all customers" if "export" in flow.request.path else "read a customer"
+    )
 
 
 def saw(flow: HTTPFlow, tools: Iterator[Event]) -> str:
@@ -116,7 +122,9 @@ def saw(flow: HTTPFlow, tools: Iterator[Event]) -> str:
         return described(event["status"], event["body"])
     if flow.response.headers.get("content-type") != "text/event-stream":
         return described(flow.response.status_code, flow.response.text or "")
-    datas = [line.removeprefix("data: ") for line in (flow.response.text or "").splitlines() if line.startswith("data: ")]
+    datas = [
+        line.removeprefix("data: ") for line in (flow.response.text or "").splitlines() if line.startswith("data: ")
+    ]
     output = json.loads(datas[-1])["response"]["output"][0]
     wants = f"calls {output['name']}" if output["type"] == "function_call" else "answers"
     return f"200, {len(datas)} events as they come\nthe model {wants}"

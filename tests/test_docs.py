@@ -21,7 +21,8 @@ from lockgate.policy.load import load
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "addons" / "lockgate"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "recordings" / "README.md"]
+OWN_PAGES = [ROOT / place / "README.md" for place in ("examples", "recordings")]  # of single directories
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *OWN_PAGES]
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`[^`\n]+`")
 

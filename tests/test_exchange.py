@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
-from lockgate.exchange import Answer, Outgoing, exchange, session
+from lockgate.exchange import Answer, Outgoing, exchange, own_page, session
 from lockgate.identity.presented import read_presented
 
 TOKEN = "header.claims.signature-of-forty-characters-at-least"
@@ -82,3 +82,23 @@ def test_an_answer_shares_nothing_with_the_flow() -> None:
     flow.response.headers["x-added"] = "later"
     assert "x-added" not in fresh.headers
     assert Answer.of(fresh) == answer != Answer.of(flow.response)
+
+
+@pytest.mark.parametrize(
+    ("url", "mode", "page"),
+    [
+        pytest.param("https://lockgate.invalid/saml?x", "regular", "/saml", id="own-host"),
+        pytest.param("https://api.example/saml", "regular", None, id="target"),
+        pytest.param("https://lockgate.invalid/saml", "reverse:https://api.example", None, id="own-host-in-reverse"),
+        pytest.param("https://x/.well-known/lockgate/saml", "reverse:https://api.example", "/saml", id="reverse"),
+    ],
+)
+def test_the_gateways_own_pages(url: str, mode: str, page: str | None) -> None:
+    flow = tflow.tflow(req=http.Request.make("POST", url))
+    flow.client_conn.proxy_mode = ProxyMode.parse(mode)
+    assert own_page(flow) == page
+
+
+def test_an_answer_with_another_body() -> None:
+    answer = Answer(200, b"OK", ((b"Content-Length", b"3"), (b"x", b"y")), b"old")
+    assert answer.handing(b"longer") == Answer(200, b"OK", ((b"x", b"y"), (b"content-length", b"6")), b"longer")

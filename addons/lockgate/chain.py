@@ -22,7 +22,7 @@ def stages(runtime: Runtime) -> tuple[Any, ...]:
     """Every stage, in the order mitmproxy walks them, for every hook."""
     return (
         Identify(runtime),  # who: token to principal
-        Local(),  # the gateway's own answers, on its reserved host
+        Local(runtime),  # the gateway's own answers, on its reserved host
         Read(),  # what: request to target, actions and facts, in one canonical form
         Decide(runtime),  # may they: actions and facts to a decision
         Approve(),  # a decision to hold waits for a person

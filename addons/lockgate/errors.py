@@ -8,6 +8,7 @@ LockgateError
 │   └── KeysWithdrawn        what an issuer publishes has none that may be used
 ├── AssertionUnverified  an assertion has to be verified first, which takes its time
 ├── StoreUnavailable     it cannot be told, or not be kept, what was used before
+├── Unanswered           another service gave no answer that can be used
 ├── RulesInvalid         the rules directory has errors: all of them, each with its place
 ├── Unevaluable          a condition has no certain answer
 ├── RequestUnreadable    a request's head has no single meaning
@@ -72,6 +73,10 @@ class AssertionUnverified(LockgateError):
 
 class StoreUnavailable(LockgateError):
     """Raised when the state cannot tell or keep what was used once, so that nothing may be: names the place."""
+
+
+class Unanswered(LockgateError):
+    """Raised when a service that the gateway asks gives no whole answer. Says why, quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

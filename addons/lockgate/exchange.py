@@ -7,7 +7,7 @@ written by one stage only, named beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
@@ -82,6 +82,12 @@ class Answer:
             body=response.raw_content or b"",
         )
 
+    def handing(self, body: bytes) -> Answer:
+        """The same answer with another body."""
+        length = (b"content-length", str(len(body)).encode("ascii"))
+        fields = tuple(field for field in self.headers if field[0].lower() != length[0])
+        return replace(self, headers=(*fields, length), body=body)
+
     def response(self) -> http.Response:
         """A fresh message that shares nothing with the flow's own."""
         return http.Response(
@@ -145,6 +151,7 @@ class Exchange:
     actions: tuple[Action, ...] = ()  # Read
     facts: HttpFacts | None = None  # Read
     decision: Decision | None = None  # Decide
+    unrevoked: Callable[[Exchange], None] | None = None  # Decide: the door calls it before the request is sent
     standing: Generation | None = None  # Decide: the rules that were last found to allow it
     recheck: Callable[[Exchange], None] | None = None  # Decide: the door calls it before each part of a streamed answer
     credential: Credential | Signer | None = field(default=None, repr=False)  # Inject; the door: what a signer made
@@ -164,6 +171,7 @@ class Exchange:
     sent: bool = False  # the door to the target
     streaming: bool = False  # the door to the agent: the head of a streamed answer has gone out
     own: bool = False  # Local: the gateway answers this itself
+    handed: bytes | None = field(default=None, repr=False)  # Local: a body for the agent alone; the door puts it in
     refusal: Refusal | None = None  # the guard
     stage: str | None = None  # the guard: the stage that refused or failed
     timings: dict[str, float] = field(default_factory=dict)  # the guard: milliseconds by stage
@@ -210,6 +218,18 @@ def hide_token(request: http.Request, presented: Presented) -> bool:
     request.headers = http.Headers(fields)
     request.raw_content = presented.scrub(request.raw_content or b"")
     return True
+
+
+OWN_HOST = "lockgate.invalid"  # the gateway's own name, which no network has (RFC 6761, 6.4)
+OWN_PREFIX = "/.well-known/lockgate"
+
+
+def own_page(flow: http.HTTPFlow) -> str | None:
+    """The gateway's own page that a request asks for; None where it is for a target."""
+    path = flow.request.path.partition("?")[0]
+    if is_reverse(flow.client_conn):
+        return path.removeprefix(OWN_PREFIX) if path.startswith(OWN_PREFIX + "/") else None
+    return path if flow.request.host == OWN_HOST else None
 
 
 def is_reverse(client: connection.Client) -> bool:

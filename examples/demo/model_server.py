@@ -89,7 +89,7 @@ class Model(BaseHTTPRequestHandler):
     log: Path
     key: str
 
-    def do_POST(self) -> None:  # noqa: N802 - the name http.server looks for
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         entry = {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body.decode()}
         with self.log.open("a") as log:

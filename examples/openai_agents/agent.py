@@ -1,4 +1,4 @@
-"""A support agent on the OpenAI Agents SDK. Nothing of the gateway is in it, and no key: OPENAI_API_KEY is a placeholder.
+"""A support agent on the OpenAI Agents SDK. Nothing of the gateway is in it, and no key but a placeholder.
 
 lockgate run --role support -- python agent.py "Tell me about customer 42"
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lockgate.state import key
+
 Lockgate = Callable[..., Any]
 
 
@@ -16,6 +18,7 @@ Lockgate = Callable[..., Any]
 def state(tmp_path: Path) -> Path:
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
+    key(state, "hash")
     return state
 
 
@@ -64,3 +67,11 @@ def test_a_state_that_others_can_write(lockgate: Lockgate, state: Path) -> None:
     ended = lockgate("revoke", "--state", state, "--subject", "ben")
     assert ended.code == 2
     assert "chmod 0600" in ended.err
+
+
+def test_where_no_gateway_keeps_its_state_nothing_is_said_to_be_revoked(lockgate: Lockgate, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    ended = lockgate("revoke", "--state", elsewhere, "--subject", "ada")
+    assert ended.code == 2
+    assert "--state" in ended.err
+    assert not elsewhere.exists()

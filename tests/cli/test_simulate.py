@@ -14,6 +14,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from lockgate import exchange as exchange_module
 from lockgate.actions import head
 from lockgate.cli.simulate import HASH_KEY, answer, loaded, require_known, simulate
 from lockgate.cli.simulate import read as simulated_read
@@ -26,7 +27,7 @@ from lockgate.policy.cases import OWN_HOST, Answer, Request, Response, principal
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
 from lockgate.refusals import Refusal
-from lockgate.stages import local, mask, read
+from lockgate.stages import mask, read
 from lockgate.stages.approve import Approve
 from lockgate.stages.decide import Decide
 
@@ -175,7 +176,7 @@ def test_what_no_rule_sees_is_named(generation: Generation) -> None:
 
 def test_the_names_are_those_of_the_stages() -> None:
     assert set(IDENTITY_HEADERS) == head.IDENTITY
-    assert local.HOST == OWN_HOST
+    assert exchange_module.OWN_HOST == OWN_HOST
 
 
 MASKS = Decision(Verdict.ALLOW, masks=(Mask("$.a", "redact"), Mask("$.h", "hash")), shows=(Show(("$.a", "$.h")),))

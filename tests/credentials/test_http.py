@@ -113,7 +113,7 @@ async def test_all_of_it_is_bounded(serve, ca, monkeypatch, answer):
     monkeypatch.setattr(http, "TIMEOUT", 0.5)
     server = serve(answer)
     started = time.monotonic()
-    with pytest.raises(SecretUnavailable, match=r"no answer after 0\.5 seconds"):
+    with pytest.raises(SecretUnavailable, match="no whole answer in time"):
         await ask("GET", f"https://localhost:{server.port}/", headers={}, ca=ca)
     assert time.monotonic() - started < 1.5
 
@@ -135,7 +135,7 @@ async def test_a_certificate_of_another_name(serve, ca):
 async def test_no_tls_where_it_is_needed(serve, ca, monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT", 0.5)
     server = serve(reset, tls=False)
-    with pytest.raises(SecretUnavailable, match="no answer"):
+    with pytest.raises(SecretUnavailable, match="no whole answer"):
         await ask("GET", f"https://localhost:{server.port}/", headers={"X-Token": "hunter4"}, ca=ca)
     assert b"hunter4" not in b"".join(connection.raw for connection in server.connections)
 

@@ -5,9 +5,9 @@ import pickle
 
 import pytest
 
-from lockgate.credentials.http import Reply
 from lockgate.credentials.token_endpoint import LONGEST, UNSAID, granted
 from lockgate.errors import SecretUnavailable
+from lockgate.outbound import Reply
 
 TOKEN = "2YotnFZFEjr1zCsicMWpAA"
 GOOD = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.identity_provider import IdentityProvider
 from lockgate.credentials.registry import Credentials
 from lockgate.doctor import identity
 from lockgate.doctor.finding import ok
 from lockgate.identity import dev
-from lockgate.model import CredentialSpec, Issuer, SecretSource, Target
+from lockgate.model import CertificateFiles, CredentialSpec, Issuer, Saml, SecretSource, Target, TargetTls
 
 ISSUER = Issuer("https://login.example", "lockgate", ("RS256",), "$.roles[*]")
 DEV = Issuer("lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", dev=True)
@@ -25,6 +26,15 @@ async def test_an_issuer_without_its_keys_identifies_nobody(tmp_path: Path) -> N
     found = await identity.issuer(with_file(tmp_path / "jwks.json"), tmp_path)
     assert found.level == "wrong"
     assert "503" in found.remedy
+
+
+async def test_an_identity_provider_and_its_metadata(tmp_path: Path) -> None:
+    provider = IdentityProvider()
+    path = tmp_path / "idp.xml"
+    entry = Issuer(provider.entity, "lockgate", (), "$.attributes.groups[*]", saml=Saml(path, "https://x.example/saml"))
+    assert (await identity.issuer(entry, tmp_path)).level == "wrong"
+    path.write_text(provider.metadata)
+    assert (await identity.issuer(entry, tmp_path)).detail == "1 certificates"
 
 
 async def test_the_development_issuer_is_for_trying(tmp_path: Path) -> None:
@@ -68,6 +78,16 @@ async def test_a_credential_whose_secret_can_be_had(
     found = await identity.credential(spec, using, Credentials(tmp_path, b""))
     assert found.level == level
     assert "/a/long" not in repr(found)
+
+
+async def test_a_client_certificate_is_used_by_a_targets_tls(tmp_path: Path) -> None:
+    files = CertificateFiles(tmp_path / "crm.pem", SecretSource("file", str(tmp_path / "crm.key"), form="pem"))
+    spec = CredentialSpec("crm-mtls", "client_cert", ("api.crm.example",), files)
+    tls = TargetTls(client_cert="crm-mtls")
+    using = {"crm": (Target("crm", "https", "api.crm.example", 443, tls=tls),)}
+    found = await identity.credential(spec, using, Credentials(tmp_path, b""))
+    assert found.level == "wrong"
+    assert "crm.key" in found.detail
 
 
 async def test_a_credential_that_nobody_uses(tmp_path: Path) -> None:

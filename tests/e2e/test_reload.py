@@ -33,25 +33,25 @@ SETTLED = 2.5 * INTERVAL  # by then it has taken, or refused, what it found
 # Looks often, but only when it is asked while there is a file `unseen`; holds a request in Inject, behind its decision,
 # for as long as there is a file `hold`.
 SCRIPT = f"""\
-import sys, time
+import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {str(MAIN.parent)!r})
+from lockgate.credentials.registry import Credentials
 from lockgate.proxy import reload
 from lockgate.proxy.looks import Looks
-from lockgate.stages import inject
 
 def look(self, *, asked=False, look=Looks.look):
     return look(self, asked=asked) if asked or not Path("unseen").exists() else None
 
-def resolve(*arguments, resolve=inject.resolve_credential):
+async def get(self, *arguments, get=Credentials.get):
     if Path("hold").exists():
         Path("held").touch()
         while Path("hold").exists():
-            time.sleep(0.01)
-    return resolve(*arguments)
+            await asyncio.sleep(0.01)
+    return await get(self, *arguments)
 
 Looks.look = look
-inject.resolve_credential = resolve
+Credentials.get = get
 reload.INTERVAL = {INTERVAL}
 from lockgate.chain import addons
 """

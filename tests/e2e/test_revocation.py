@@ -108,6 +108,30 @@ def test_nobody_gets_through_while_it_is_not_known_what_is_revoked(
     assert own.ask("GET", "/v1/json", issuer.token("support")).status == 200
 
 
+def test_a_request_that_waits_for_its_credential_is_not_sent(
+    make_gateway: MakeGateway, issuer: Issuer, crm: RecordingUpstream, plain: RecordingUpstream, tmp_path: Path
+) -> None:
+    asked, answer = tmp_path / "asked", tmp_path / "answer"
+    command = tmp_path / "secret"
+    command.write_text(
+        f"#!/bin/sh\ntouch {asked}\nwhile [ ! -e {answer} ]; do sleep 0.05; done\necho of-the-target-1\n"
+    )
+    command.chmod(0o700)
+    files = rules(crm.port, plain.port, issuer.jwks)
+    files["credentials.yaml"] += f'  slow: {{bearer: "exec:{command}", hosts: [{PLAIN}]}}\n'
+    files["targets.yaml"] += "    credential: slow\n"
+    gateway = make_gateway(files).start()
+    seen = plain.watch()
+    with gateway.dial() as wire:
+        wire.send(head("GET", f"http://{PLAIN}/v1/json", PLAIN, *identity(issuer.token("support"))))
+        eventually(asked.exists, "the credential is being fetched")
+        assert main(["revoke", "--state", str(gateway.state), "--subject", SUBJECT]) == 0
+        answer.touch()
+        problem = refused(wire.reply(), 403)
+    assert problem["detail"] == "This access has been revoked."
+    assert (seen.connections, seen.plain) == (0, b"")
+
+
 @pytest.fixture
 def told() -> Iterator[tuple[Told, RecordingUpstream]]:
     told = Told()

@@ -156,6 +156,18 @@ async def test_nobody_there(serve: Serve, ca: Path) -> None:
         await get(server, ca)
 
 
+async def test_no_tls_where_it_is_needed(ca: Path) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(KeysUnavailable, match="does not speak TLS"):
+            await fetch.get(f"https://localhost:{port}/keys", ca, asyncio.get_running_loop().time() + 5)
+
+
 async def test_a_certificate_of_another_name(serve: Serve, ca: Path) -> None:
     server = serve(reset)
     with pytest.raises(KeysUnavailable, match="certificate does not verify"):

@@ -89,6 +89,7 @@ def test_every_change_is_told_once(place: Path) -> None:
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"revocations": {}}', id="no list of entries"),
         pytest.param(b'{"revocations": [{"id": "a1", "at": 0}]}', id="about nothing"),
         pytest.param(b'{"revocations": [{"id": "a1", "at": 0, "sub": "ada"}]}', id="an unknown key"),
         pytest.param(b'{"revocations": [{"id": "a1", "at": 0, "subject": ["ada"]}]}', id="no text"),
@@ -137,3 +138,18 @@ def test_changes_at_the_same_time_are_all_kept(place: Path) -> None:
 def test_the_file_is_the_owners_alone(place: Path) -> None:
     revoke(place, Revocation("a1", 0.0, subject="ada", reason="ticket"))
     assert (place / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_gateway_could_not_read_is_not_written(place: Path) -> None:
+    revoke(place, Revocation("a1", 0.0, subject="ada"))
+    with pytest.raises(ValueError, match="shorter reasons"):
+        revoke(place, *(Revocation(f"{number}", 0.0, subject="ben", reason="x" * 100_000) for number in range(90)))
+    assert [each.id for each in change(place, 0.0, lambda held: held)] == ["a1"]
+
+
+def test_a_directory_of_another_user_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as another user than the gateway it would write what the gateway does not take."""
+    monkeypatch.setattr("os.geteuid", lambda: place.stat().st_uid + 1)
+    with pytest.raises(PermissionError, match="another user"):
+        revoke(place, Revocation("a1", 0.0, subject="ada"))
+    assert list(place.iterdir()) == []

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lockgate.credentials.http import Reply
 from lockgate.errors import SecretUnavailable
 from lockgate.launch import device
 from lockgate.launch.device import Device, Endpoints, discover
+from lockgate.outbound import Reply
 
 ISSUER = "https://login.example"
 ENDPOINTS = Endpoints(f"{ISSUER}/device", f"{ISSUER}/token")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -82,3 +83,26 @@ async def test_nothing_is_started_without_a_gateway() -> None:
     token = jwt.encode({"exp": int(time.time()) + 600}, "k" * 32, algorithm="HS256")
     with pytest.raises(SetupError, match="cannot be reached: start it, or name it with --gateway"):
         await run(agent(("127.0.0.1", port), token), print)
+
+
+# Prints whether another process of an ordinary user gets at what it was started with: before, and after.
+READ_BY_OTHERS = """
+import os, subprocess
+from lockgate.launch.process import ctypes, hide
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # what setuid(2) may have taken
+for step in (lambda: None, hide):
+    step()
+    read = subprocess.run(["cat", f"/proc/{os.getpid()}/environ"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    print(b"correct-horse" in read.stdout)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_what_it_was_started_with_cannot_be_read_by_the_process() -> None:
+    environment = os.environ | {"CRM_TOKEN": "correct-horse"}
+    command = [sys.executable, "-c", READ_BY_OTHERS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "False"]

@@ -27,7 +27,7 @@ def test_right_entries_are_kept_beside_wrong_ones() -> None:
             ),
             (
                 "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect,"
-                " cookies, tls, mask, show, redact_request"
+                " cookies, tls, mask, show, detect, redact_request"
             ),
         ],
         frozenset("abc"),
@@ -45,6 +45,15 @@ def test_entries_of_the_wrong_kind_are_one_problem() -> None:
         [],
         ["targets.yaml:1:10: a mapping is needed here: lines of key: value"],
         frozenset(),
+    )
+
+
+def test_more_entries_than_anybody_needs_are_one_problem() -> None:
+    names = [f"t{number}" for number in range(10_001)]
+    assert checked("targets:\n" + "".join(f"  {name}: {{}}\n" for name in names)) == (
+        [],
+        ["targets.yaml:1:1: more than 10000 targets: take out what no rule needs"],
+        frozenset(names),
     )
 
 

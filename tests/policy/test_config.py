@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from lockgate.model import Issuer, Limits, Target, TargetTls
+from lockgate.errors import RulesInvalid
+from lockgate.model import Issuer, Limits, Saml, Target, TargetTls
 from lockgate.policy.generation import Generation
 
 Loaded = Callable[..., Generation]
@@ -63,6 +65,20 @@ state: 012
 
 
 ISSUER = "{audience: x, algorithms: [ES256], roles: $.roles, "
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param("", Saml(Path("idp.xml"), "https://lockgate.invalid/saml"), id="the-least"),
+        pytest.param(", recipient: urn:x, direct: true", Saml(Path("idp.xml"), "urn:x", direct=True), id="the-most"),
+    ],
+)
+def test_an_identity_provider(loaded: Loaded, tmp_path: Path, more: str, expected: Saml) -> None:
+    entry = f"{{issuer: idp, audience: x, roles: $.attributes.r, saml: {{metadata: idp.xml{more}}}}}"
+    [issuer] = loaded({"gateway.yaml": f"issuers:\n  - {entry}\n"}).gateway.issuers
+    placed = replace(expected, metadata=tmp_path / "rules" / "idp.xml")
+    assert issuer == Issuer("idp", "x", (), "$.attributes.r", saml=placed)
 
 
 @pytest.mark.parametrize(
@@ -147,3 +163,11 @@ def test_named_lists(loaded: Loaded) -> None:
         "steps": (1, Decimal("-2.5")),
         "none": (),
     }
+
+
+def test_the_gateways_own_name_is_taken(loaded: Loaded) -> None:
+    own = "{issuer: lockgate, audience: x, algorithms: [ES256], roles: $.roles, jwks_file: k.json}"
+    provider = "{issuer: idp, audience: x, roles: $.roles, saml: {metadata: idp.xml}}"
+    assert loaded({"gateway.yaml": f"issuers:\n  - {own}\n"}).gateway.issuers[0].issuer == "lockgate"
+    with pytest.raises(RulesInvalid, match="gateway.yaml:2:14: the gateway's own tokens are of lockgate"):
+        loaded({"gateway.yaml": f"issuers:\n  - {own}\n  - {provider}\n"})

@@ -310,7 +310,56 @@ def test_one_mebibyte_of_anything_is_judged_soon(content: bytes) -> None:
     soon(ROLE, content)
 
 
-def soon(name: str, content: bytes) -> None:
+MANY_TARGETS = "|".join(f"t{number}" for number in range(2000))
+
+
+def long_conditions(term: str) -> str:
+    """1 MiB of rules, each with a condition as long as it may be; %d in it counted up."""
+    text, number = RULES, 0
+    while len(text) < MIB:
+        group = "(" + " || ".join(term.replace("%d", str(number + each)) for each in range(20)) + ")"
+        whole = " || ".join([group] * (8000 // (len(group) + 4)))
+        text += f"  - id: r{number}\n    allow: GET crm /x\n    when: >-\n      {whole}\n"
+        number += 20
+    return text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param(ROLE, long_conditions("body.a == %d"), id="comparisons"),
+        pytest.param(ROLE, long_conditions("body.a%d == body.b%d"), id="fields"),
+        pytest.param(ROLE, long_conditions("size(body" + ".a" * 40 + ") > %d"), id="deep-fields"),
+        pytest.param(ROLE, long_conditions("+".join("1" * 60) + " == body.a%d"), id="sums"),
+        pytest.param(ROLE, long_conditions("(" * 20 + "body.a == %d" + ")" * 20), id="parentheses"),
+        pytest.param(ROLE, long_conditions('principal.roles.exists(x, x == "%d")'), id="loops"),
+        pytest.param(ROLE, long_conditions('request.path.matches("[a-z]{9}%d")'), id="regular-expressions"),
+        pytest.param(ROLE, long_conditions("body.a == %d &&& 1"), id="wrong-conditions"),
+        pytest.param(
+            "targets.yaml",
+            "targets:\n" + "".join(f"  t{each}: {{url: https://t{each}.example}}\n" for each in range(20_000)),
+            id="targets",
+        ),
+        pytest.param(
+            "credentials.yaml",
+            "credentials:\n"
+            + "".join(f"  c{each}: {{bearer: env:C, hosts: [h{each}.example]}}\n" for each in range(20_000)),
+            id="credentials",
+        ),
+    ],
+)
+def test_more_than_anybody_writes_is_refused_soon(name: str, content: str) -> None:
+    soon(name, content.encode())
+
+
+def test_many_verbs_at_many_targets_are_refused_soon() -> None:
+    targets = "targets:\n" + "".join(f"  t{each}: {{url: https://t{each}.example}}\n" for each in range(2000))
+    line = f"GET|HEAD|POST|PUT|PATCH|DELETE {MANY_TARGETS}"
+    rules = RULES + "".join(f"  - id: r{each}\n    allow: {line} /{each}\n" for each in range(90))
+    soon(ROLE, rules.encode(), {"targets.yaml": targets.encode()})
+
+
+def soon(name: str, content: bytes, beside: Mapping[str, bytes] | None = None) -> None:
     before = time.process_time()
-    judged({name: content})
+    judged({name: content, **(beside or {})})
     assert time.process_time() - before < 2

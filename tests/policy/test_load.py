@@ -90,5 +90,5 @@ def test_other_files_count(loaded: Callable[..., Generation]) -> None:
 
 def test_the_shipped_rules_load() -> None:
     generation = load(ROOT / "rules")
-    assert sorted(generation.targets) == ["crm"]
+    assert sorted(generation.targets) == ["crm", "model"]
     assert generation.policy.knows("support")

@@ -210,7 +210,7 @@ WRONG = [
     pytest.param(
         role("allow: POST crm /x\nwebhook: none"),
         "roles/support.yaml:5:5: unknown key webhook: known here: id, hold, deny, when, unless, types, expires, mask,"
-        " show, redact_request, approvers, quorum, timeout, reason, allow",
+        " show, detect, redact_request, approvers, quorum, timeout, reason, allow",
         id="unknown-key",
     ),
     pytest.param(
@@ -235,7 +235,7 @@ WRONG = [
     ),
     pytest.param(
         role("deny: GET crm /x\nmask: {$.a: redact}"),
-        "roles/support.yaml:3:5: a deny has no answer to mask: leave mask and show out",
+        "roles/support.yaml:3:5: a deny has no answer to mask: leave mask, show and detect out",
         id="masked-deny",
     ),
     pytest.param(
@@ -404,7 +404,7 @@ WRONG = [
     pytest.param(
         {"guardrails.yaml": "rules:\n  - {id: g, allow: any crm /**}\n"},
         "guardrails.yaml:2:13: unknown key allow: known here: id, hold, deny, when, unless, types, expires,"
-        " mask, show, redact_request, approvers, quorum, timeout, reason",
+        " mask, show, detect, redact_request, approvers, quorum, timeout, reason",
         id="guardrail-that-allows",
     ),
     # Targets.
@@ -738,7 +738,7 @@ WRONG = [
     # What needs the rest of the directory to be judged, and what could never count.
     pytest.param(
         role("deny: any crm /x\nshow: [$.a]"),
-        "roles/support.yaml:3:5: a deny has no answer to mask: leave mask and show out",
+        "roles/support.yaml:3:5: a deny has no answer to mask: leave mask, show and detect out",
         id="deny-that-shows",
     ),
     pytest.param(
@@ -899,8 +899,14 @@ WRONG = [
         id="mask-of-head",
     ),
     pytest.param(
+        role("allow: GET crm /x\ndetect: [emial, card, card]"),
+        "roles/support.yaml:5:14: nothing detects emial: did you mean email?\n"
+        "roles/support.yaml:5:27: card stands here twice: leave one out",
+        id="detect-of-nothing",
+    ),
+    pytest.param(
         guardrail("reason: because"),
-        "guardrails.yaml:2:5: a guardrail has exactly one of hold and deny, or only mask, show and "
+        "guardrails.yaml:2:5: a guardrail has exactly one of hold and deny, or only mask, show, detect and "
         "redact_request; it never allows",
         id="guardrail-for-nothing",
     ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,9 +14,11 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
+    HttpResponseHook,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
+    RequestProtocolError,
     RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
@@ -24,13 +27,16 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.test import tflow
 
+from lockgate.bodies.pipeline import Pipeline
 from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Signature, Signer, Unsigned
 from lockgate.credentials.places import Places
+from lockgate.errors import MaskingFailed, Refused
 from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, Vetted, exchange
-from lockgate.model import Decision, Principal, Target, TargetTls, Verdict
+from lockgate.model import Decision, Limits, Principal, Target, TargetTls, Verdict
 from lockgate.proxy import latch
 from lockgate.proxy.doors import GatedStream, Shut
+from lockgate.recordings.delivered import Delivered
 from lockgate.refusals import Refusal
 
 TARGET = Target("crm", "https", "api.crm.example", 443)
@@ -58,6 +64,7 @@ def case() -> Case:
     found.decision = Decision(Verdict.ALLOW, "support/read")
     found.intended = True
     found.on_sending = lambda: None
+    found.unrevoked = lambda _: None
     found.outgoing = Outgoing.of(flow.request)
     server = Server(address=("api.crm.example", 443), peername=("203.0.113.5", 443), sni="api.crm.example", tls=True)
     server.timestamp_tls_setup = 1.0
@@ -149,6 +156,7 @@ UNPROVEN: dict[str, Callable[[Case], object]] = {
     "held": lambda case: setattr(case.found, "decision", Decision(Verdict.HOLD)),
     "not-recorded": lambda case: setattr(case.found, "intended", False),
     "cannot-be-noted": lambda case: setattr(case.found, "on_sending", None),
+    "not-asked-whether-revoked": lambda case: setattr(case.found, "unrevoked", None),
     "expired": lambda case: setattr(case.found, "principal", replace(case.found.principal, expires_at=1.0)),
     "no-credential": lambda case: setattr(case.found, "target", replace(TARGET, credential="crm-token")),
     "no-certificate": lambda case: setattr(case.found, "target", MUTUAL),
@@ -168,6 +176,16 @@ UNPROVEN: dict[str, Callable[[Case], object]] = {
 def test_without_any_one_proof_nothing_goes_out(case: Case, spoil: Callable[[Case], object]) -> None:
     spoil(case)
     with pytest.raises(Shut):
+        case.stream._to_target(head(case), case.server)
+    assert not case.found.sent
+
+
+def test_what_is_revoked_since_it_was_decided_does_not_go_out(case: Case) -> None:
+    def revoked(_: Exchange) -> None:
+        raise Refused(Refusal(403, "Revoked."))
+
+    case.found.unrevoked = revoked
+    with pytest.raises(Refused):
         case.stream._to_target(head(case), case.server)
     assert not case.found.sent
 
@@ -231,6 +249,26 @@ def test_only_a_frozen_answer_goes_to_the_agent(case: Case) -> None:
     assert case.stream._to_agent(ResponseData(1, b"unmasked")) == ()
 
 
+def test_what_is_for_the_agent_alone_is_on_what_is_sent(case: Case) -> None:
+    case.found.own, case.found.handed = True, b"the token"
+    case.flow.response = http.Response.make(200, b"[redacted]")
+    case.found.answer = Answer.of(case.flow.response)
+    [first, *sends] = case.stream._to_agent(ResponseHeaders(1, case.flow.response))
+    assert first.event.response.headers["content-length"] == "9"
+    assert [send.event.data for send in sends] == [b"the token"]
+    assert case.flow.response.raw_content == b"[redacted]"
+
+
+@pytest.mark.parametrize("spoil", [{"own": False}, {"refusal": Refusal(503, "no")}])
+def test_what_is_for_the_agent_alone_is_not_in_a_refusal(case: Case, spoil: dict[str, Any]) -> None:
+    for name, value in ({"own": True, "handed": b"the token"} | spoil).items():
+        setattr(case.found, name, value)
+    case.flow.response = http.Response.make(503, b"refused")
+    case.found.answer = Answer.of(case.flow.response)
+    _, *sends = case.stream._to_agent(ResponseHeaders(1, case.flow.response))
+    assert [send.event.data for send in sends] == [b"refused"]
+
+
 def test_an_answer_that_was_changed_since_does_not_go(case: Case) -> None:
     case.flow.response = http.Response.make(200, b"masked")
     case.found.answer = Answer.of(case.flow.response)
@@ -268,3 +306,202 @@ def test_an_error_says_nothing_of_the_wire(case: Case) -> None:
     *sends, _ = case.stream._error_to_agent(error)
     assert b"078-05" not in b"".join(getattr(send.event, "data", b"") for send in sends)
     assert sends[0].event.response.status_code == 502
+
+
+# An answer that is streamed
+
+
+def allow(found: Exchange) -> None:
+    """The rules have not changed."""
+
+
+class Upper:
+    """In upper case; what has a `!` in it cannot be masked."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        head, fault, _ = data.partition(b"!")
+        yield head.upper()
+        if fault:
+            raise MaskingFailed("no")
+
+    def end(self) -> Iterator[bytes]:
+        yield b"."
+
+
+@pytest.fixture
+def streamed(case: Case) -> Case:
+    """One whose answer has every proof that streaming it takes."""
+    case.flow.response = http.Response.make(200, b"", {"transfer-encoding": "chunked"})
+    case.flow.response.raw_content = None
+    case.flow.response.stream = True
+    case.found.answer = Answer.of(case.flow.response)
+    case.found.pipeline = Pipeline(Upper())
+    case.found.delivered = Delivered(1000, b"k" * 32)
+    case.found.recheck = allow
+    case.found.sent = True
+    return case
+
+
+def opened(case: Case) -> list[Any]:
+    """What is sent of the head."""
+    [command] = case.stream.start_response_stream()
+    return list(case.stream._door(command))
+
+
+def passed(case: Case, data: bytes) -> list[bytes]:
+    return [send.event.data for send in case.stream._to_agent(ResponseData(1, data))]
+
+
+def test_a_part_goes_through_the_pipeline(streamed: Case) -> None:
+    [head_sent] = opened(streamed)
+    assert head_sent.event.response is not streamed.flow.response
+    assert not head_sent.event.end_stream
+    assert streamed.found.streaming
+    assert passed(streamed, b"part") == [b"PART"]
+    assert passed(streamed, b"") == []  # an empty chunk would be the last
+    *tail, hook = streamed.stream._door(HttpResponseHook(streamed.flow))
+    assert [send.event.data for send in tail] == [b"."]
+    assert isinstance(hook, HttpResponseHook)
+    assert streamed.found.delivered is not None
+    assert streamed.found.delivered.body == b"PART."
+    assert streamed.found.delivered.entry() == {"length": 5, "ended": "complete"}
+
+
+def test_what_is_before_a_fault_passes(streamed: Case) -> None:
+    opened(streamed)
+    commands = iter(streamed.stream._to_agent(ResponseData(1, b"part!secret")))
+    assert next(commands).event.data == b"PART"
+    with pytest.raises(MaskingFailed):
+        next(commands)
+    with pytest.raises(MaskingFailed):
+        passed(streamed, b"more")
+
+
+UNSTREAMABLE: dict[str, Callable[[Case], object]] = {
+    "not-masked": lambda case: setattr(case.found, "pipeline", None),
+    "not-recorded": lambda case: setattr(case.found, "delivered", None),
+    "not-frozen": lambda case: setattr(case.found, "answer", None),
+    "changed": lambda case: case.flow.response.headers.update({"x": "y"}),
+    "with-a-body": lambda case: (
+        setattr(case.flow.response, "raw_content", b"unmasked"),
+        setattr(case.found, "answer", Answer.of(case.flow.response)),
+    ),
+    "no-recheck": lambda case: setattr(case.found, "recheck", None),
+    "refused": lambda case: setattr(case.found, "refusal", Refusal(502, "No.")),
+}
+
+
+@pytest.mark.parametrize("spoil", [pytest.param(spoil, id=name) for name, spoil in UNSTREAMABLE.items()])
+def test_what_has_not_every_proof_is_not_streamed(streamed: Case, spoil: Callable[[Case], object]) -> None:
+    spoil(streamed)
+    with pytest.raises(Shut):
+        opened(streamed)
+    assert not streamed.found.streaming
+
+
+def closed() -> bool:
+    return True
+
+
+def revoked(found: Exchange) -> None:
+    raise Refused(Refusal(403, "Revoked."))
+
+
+MOMENTS: dict[str, Callable[[Case], object]] = {
+    "head": opened,
+    "part": lambda case: passed(case, b"part"),
+    "end": lambda case: list(case.stream._door(HttpResponseHook(case.flow))),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("reason", ["stopping", "rules"])
+def test_each_part_is_asked_for_anew(streamed: Case, monkeypatch: pytest.MonkeyPatch, moment: str, reason: str) -> None:
+    if moment != "head":
+        opened(streamed)
+    if reason == "rules":
+        streamed.found.recheck = revoked
+    else:
+        monkeypatch.setattr(latch, "closed", closed)
+    with pytest.raises((Shut, Refused)):
+        MOMENTS[moment](streamed)
+    assert streamed.found.delivered is not None
+    assert streamed.found.delivered.length == 0
+
+
+@pytest.mark.parametrize("state", [{"masked": False}, {"masked": True, "refusal": Refusal(502, "No.")}])
+def test_what_a_stage_refused_has_no_clean_end(streamed: Case, state: dict[str, object]) -> None:
+    opened(streamed)
+    for name, value in state.items():
+        setattr(streamed.found, name, value)
+    with pytest.raises(Shut):
+        streamed.stream._to_agent(ResponseEndOfMessage(1))
+
+
+def test_a_stream_that_is_masked_ends(streamed: Case) -> None:
+    opened(streamed)
+    streamed.found.masked = True
+    [end] = streamed.stream._to_agent(ResponseEndOfMessage(1))
+    assert isinstance(end.event, ResponseEndOfMessage)
+
+
+@pytest.mark.parametrize(
+    "event", [ResponseEndOfMessage(1), ResponseProtocolError(1, "gone", ErrorCode.GENERIC_SERVER_ERROR)]
+)
+def test_what_is_over_by_then_is_not_streamed(streamed: Case, event: Any) -> None:
+    streamed.stream._paused_event_queue.extend([ResponseData(1, b"part"), event])
+    assert list(streamed.stream.start_response_stream()) == []
+    assert streamed.stream.server_state == streamed.stream.state_consume_response_body
+    assert not streamed.found.streaming
+
+
+@pytest.mark.parametrize(
+    ("limits", "size", "fault"),
+    [
+        pytest.param(Limits(response=10), 1000, None, id="not-given"),
+        pytest.param(Limits(streamed=10), 10, None, id="at-the-limit"),
+        pytest.param(Limits(streamed=10), 11, ErrorCode.RESPONSE_TOO_LARGE, id="above"),
+    ],
+)
+def test_a_stream_has_the_limit_that_the_rules_give(
+    streamed: Case, limits: Limits, size: int, fault: ErrorCode | None
+) -> None:
+    streamed.found.target = replace(TARGET, limits=limits)
+    opened(streamed)
+    assert streamed.stream._fault_of_target(ResponseData(1, b"x" * size)) is fault
+
+
+def test_a_fault_cuts_before_anything_else_is_done(streamed: Case) -> None:
+    """The hook takes its time, in which the target sends on."""
+    opened(streamed)
+    commands = list(streamed.stream._shut(MaskingFailed("no")))
+    kinds = [type(getattr(command, "event", command)).__name__ for command in commands]
+    assert kinds == ["ResponseProtocolError", "CloseConnection", "HttpErrorHook", "DropStream"]
+    assert commands[0].event.code is ErrorCode.KILL
+    assert streamed.found.delivered is not None
+    assert streamed.found.delivered.entry() == {"length": 0, "ended": "gateway", "why": "no"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(Refused(Refusal(403, "Revoked.")), 403), (MaskingFailed("no"), 502), (KeyError("x"), 502)]
+)
+def test_a_head_that_did_not_go_out_is_no_answer(streamed: Case, fault: Exception, status: int) -> None:
+    list(streamed.stream.start_response_stream())
+    head_sent, *_ = streamed.stream._shut(fault)
+    assert head_sent.event.response.status_code == status
+    assert streamed.found.answer is None
+
+
+@pytest.mark.parametrize(
+    ("event", "ended"),
+    [
+        pytest.param(RequestProtocolError(1, "gone", ErrorCode.CLIENT_DISCONNECTED), "agent", id="agent"),
+        pytest.param(ResponseProtocolError(1, "gone", ErrorCode.GENERIC_SERVER_ERROR), "target", id="target"),
+        pytest.param(ResponseProtocolError(1, "large", ErrorCode.RESPONSE_TOO_LARGE), "gateway", id="gateway"),
+    ],
+)
+def test_who_ends_it_is_noted(streamed: Case, event: Any, ended: str) -> None:
+    opened(streamed)
+    list(streamed.stream.handle_protocol_error(event))
+    assert streamed.found.delivered is not None
+    assert streamed.found.delivered.entry()["ended"] == ended

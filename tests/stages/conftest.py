@@ -79,7 +79,7 @@ class Tokens:
     asked: list[tuple[str, float, bool]] = field(default_factory=list)
     renew: Callable[[], None] | None = None
 
-    def verify(self, token: str, now: float, peer_is_loopback: bool) -> Principal:
+    def verify(self, token: str, now: float, peer_is_loopback: bool, exchanging: bool = False) -> Principal:
         self.asked.append((token, now, peer_is_loopback))
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -3,16 +3,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from mitmproxy import http
 
 from lockgate.errors import Refused
-from lockgate.exchange import Exchange, exchange
-from lockgate.model import Action, Decision, HttpFacts, Verdict
+from lockgate.exchange import Exchange, Outgoing, exchange
+from lockgate.identity.revocations import Revocation, change
+from lockgate.model import Action, Decision, HttpFacts, Principal, Verdict
+from lockgate.policy.generation import Generation
 from lockgate.refusals import Refusal
-from lockgate.runtime import Runtime
-from lockgate.stages.decide import Decide, explain
+from lockgate.runtime import InForce, Runtime
+from lockgate.stages import decide
+from lockgate.stages.decide import REVOKED, RULES_CHANGED, Decide, explain
 
 Read = Callable[..., tuple[http.HTTPFlow, Exchange]]
 
@@ -24,6 +28,8 @@ def read(identified: Callable[..., http.HTTPFlow]) -> Read:
     def read(method: str, *resources: str, body: object = None) -> tuple[http.HTTPFlow, Exchange]:
         flow = identified(method, f"http://plain.example{resources[0] if resources else '/'}")
         found = exchange(flow)
+        assert found.generation is not None
+        found.target = found.generation.target_for("http", "plain.example", 80)
         found.actions = tuple(Action(method, "plain", resource) for resource in resources)
         found.facts = HttpFacts(method, "plain.example", flow.request.path, body=body or {})
         return flow, found
@@ -133,3 +139,110 @@ def test_nothing_is_decided_of_what_was_not_read(runtime: Runtime, read: Read, m
 )
 def test_explain(decision: Decision, said: str) -> None:
     assert explain(decision, "DELETE") == said
+
+
+def test_the_door_can_ask_whether_it_was_revoked_since(runtime: Runtime, read: Read, tmp_path: Path) -> None:
+    flow, found = read("GET", "/v1/customers")
+    Decide(runtime).request(flow)
+    assert found.unrevoked is not None
+    found.unrevoked(found)
+    tmp_path.chmod(0o700)
+    change(tmp_path, 0.0, lambda held: [*held, Revocation("a1", 0.0, target="plain")])
+    with pytest.raises(Refused) as refused:
+        found.unrevoked(found)
+    assert refused.value.refusal is REVOKED
+
+
+# While an answer is streamed
+
+
+@pytest.fixture
+def streaming(runtime: Runtime, read: Read) -> Callable[..., Exchange]:
+    """Makes an exchange whose answer is streamed, with what was sent of the request."""
+
+    def streaming(body: bytes = b"") -> Exchange:
+        flow, found = read("POST", "/v1/customers")
+        flow.request.headers["content-type"] = "application/json"
+        flow.request.raw_content = body
+        Decide(runtime).request(flow)
+        found.outgoing = Outgoing.of(flow.request)
+        return found
+
+    return streaming
+
+
+def put_in_force(runtime: Runtime, generation: Generation) -> None:
+    runtime.current = InForce(generation, runtime.current.verifier)
+
+
+def rechecked(found: Exchange) -> bool:
+    """Whether the next part may go out."""
+    assert found.recheck is not None
+    try:
+        found.recheck(found)
+    except Refused as refused:
+        return refused.refusal is not RULES_CHANGED
+    return True
+
+
+def test_under_the_same_rules_nothing_is_decided_again(
+    streaming: Callable[..., Exchange], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = streaming()
+    monkeypatch.setattr(decide, "authorize", None)
+    assert rechecked(found)
+
+
+def test_under_other_rules_it_is_decided_again_once(
+    runtime: Runtime,
+    streaming: Callable[..., Exchange],
+    make_generation: Callable[..., Generation],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = streaming()
+    put_in_force(runtime, make_generation(guardrails="rules: [{id: other, deny: any odd}]"))
+    assert rechecked(found)
+    assert found.standing is runtime.current.generation
+    monkeypatch.setattr(decide, "authorize", None)
+    assert rechecked(found)
+
+
+NEW = ""  # the file is a new one
+OTHER_ISSUER = "{issuer: 'https://x.example', audience: x, algorithms: [ES256], roles: $.r, jwks_file: x.json}"
+STANDING = [
+    pytest.param("guardrails", NEW, "rules: [{id: x, deny: DELETE plain}]", True, id="another-rule"),
+    pytest.param("targets", "odd.example:8443", "odd.example:8444", True, id="another-target"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, deny: any plain}]", False, id="denied"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, hold: any plain}]", False, id="held"),
+    pytest.param("roles/support", "/v1/**", "/v2/**", False, id="not-allowed"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, mask: {$.a: drop}}]", False, id="masked"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, show: [$.a]}]", False, id="shown"),
+    pytest.param("targets", "http://plain.example", "http://other.example", False, id="target-gone"),
+    pytest.param("targets", "request: 600KiB", "request: 601KiB", False, id="target-changed"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, deny: any plain, when: body.a.b > 1}]", False, id="unevaluable"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, deny: any plain, when: has(body.a)}]", False, id="on-the-body"),
+    pytest.param("guardrails", NEW, "rules: [{id: x, deny: any plain, when: has(body.b)}]", True, id="not-this-body"),
+    pytest.param("gateway", "dev: true", OTHER_ISSUER, False, id="issuer-gone"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "stands"), STANDING)
+def test_what_stands_under_other_rules(
+    runtime: Runtime,
+    streaming: Callable[..., Exchange],
+    make_generation: Callable[..., Generation],
+    principal: Principal,
+    file: str,
+    old: str,
+    new: str,
+    stands: bool,
+) -> None:
+    found = streaming(b'{"a": 1}')
+    held = found.standing
+    assert held is not None
+    found.principal = replace(principal, issuer=held.gateway.issuers[0].issuer)
+    text = held.files[f"{file}.yaml"].decode().replace(old, new) if old else new
+    put_in_force(runtime, make_generation(**{file: text}))
+    assert rechecked(found) is stands
+    assert (found.standing is runtime.current.generation) is stands
+    assert stands or found.standing is held

@@ -9,7 +9,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 
-from lockgate.errors import KeysUnavailable, Refused, TokenRejected, UnknownKey
+from lockgate.errors import AssertionUnverified, KeysUnavailable, Refused, TokenRejected, UnknownKey
 from lockgate.exchange import Exchange, exchange, session
 from lockgate.model import Principal
 from lockgate.policy.generation import Generation
@@ -384,3 +384,74 @@ async def test_a_client_that_hangs_up_during_the_wait(stage: Identify, asks: Ask
     assert await refusal_of(stage.requestheaders, flow) is identify.GONE
     assert identity(exchange(flow)) == (None, None, None, None)
     assert len(tokens.asked) == 1
+
+
+# Assertions, which take their time
+
+
+@pytest.fixture
+def vouched(tokens: Any, principal: Principal) -> Callable[[Exception | None], list[bool]]:
+    """Makes the verifier ask for an assertion to be verified first, which fails or not; gives what use it was told."""
+
+    def vouched(fault: Exception | None = None) -> list[bool]:
+        told = []
+        tokens.answer = AssertionUnverified()
+
+        def verify(token: str, now: float, peer_is_loopback: bool, exchanging: bool) -> Principal:
+            told.append(exchanging)
+            if isinstance(tokens.answer, Exception):
+                raise tokens.answer
+            return tokens.answer
+
+        async def verify_assertion(token: str, now: float) -> None:
+            assert (token, now) == (TOKEN, NOW)
+            if fault:
+                raise fault
+            tokens.answer = principal
+
+        tokens.verify, tokens.verify_assertion = verify, verify_assertion
+        return told
+
+    return vouched
+
+
+async def test_an_assertion_is_verified_first(stage: Identify, asks: Ask, vouched: Any, principal: Principal) -> None:
+    flow = asks()
+    told = vouched()
+    await stage.requestheaders(flow)
+    assert exchange(flow).principal is principal
+    assert told == [False, False]
+
+
+async def test_an_assertion_that_does_not_hold(stage: Identify, asks: Ask, vouched: Any) -> None:
+    vouched(TokenRejected("bad signature"))
+    assert "bad signature" in (await refusal_of(stage.requestheaders, asks())).detail
+
+
+async def test_an_assertion_whose_caller_hangs_up(stage: Identify, asks: Ask, vouched: Any) -> None:
+    vouched()
+    flow = asks()
+    flow.client_conn.state = ConnectionState.CLOSED
+    assert await refusal_of(stage.requestheaders, flow) is identify.GONE
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "exchanging"),
+    [
+        pytest.param("POST", "http://lockgate.invalid/saml", True, id="the-page"),
+        pytest.param("POST", "http://lockgate.invalid/saml?x", True, id="query"),
+        pytest.param("POST", "http://lockgate.invalid/saml/", False, id="below"),
+        pytest.param("GET", "http://lockgate.invalid/whoami", False, id="another-page"),
+        pytest.param("POST", "http://plain.example/saml", False, id="a-target"),
+        pytest.param("CONNECT", "https://lockgate.invalid/", True, id="tunnel"),
+        pytest.param("CONNECT", "https://plain.example/saml", False, id="tunnel-to-a-target"),
+        pytest.param("CONNECT", "https://lockgate.invalid.example/", False, id="tunnel-to-a-like-name"),
+    ],
+)
+async def test_the_verifier_learns_what_an_assertion_is_for(
+    stage: Identify, ask: Ask, vouched: Any, method: str, url: str, exchanging: bool
+) -> None:
+    flow = ask(method, url, fields=[("Proxy-Authorization", f"Bearer {TOKEN}")])
+    told = vouched()
+    await (stage.http_connect(flow) if method == "CONNECT" else stage.requestheaders(flow))
+    assert set(told) == {exchanging}

@@ -352,6 +352,7 @@ def story(state: dict[str, Any], lockgate: dict[str, Any]) -> Iterator[str]:
         "scrubbed": lockgate.get("scrubbed"),
         "injected": ", ".join(map(str, lockgate.get("injected") or ())),
         "redacted": listed({side: ", ".join(found) for side, found in (lockgate.get("redacted") or {}).items()}),
+        "streamed": listed(lockgate.get("streamed")),
         "truncated": listed(lockgate.get("truncated"), " bytes"),
         "withheld": listed(lockgate.get("withheld")),
         "decoded": listed(lockgate.get("decoded")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -69,13 +70,9 @@ def revoke(
     lockgate revoke --list
     lockgate revoke --lift 3f9c1a
     """
-    named = [value for value in (jti, subject, role, target) if value is not None]
-    if sum((bool(named), only_list, lift is not None)) != 1:
-        raise click.UsageError("say what to revoke (--jti, --subject, --role, --target), or --list, or --lift ID")
-    if "" in named:
-        raise click.UsageError("an empty name is nobody's")
-    if issuer and not (jti or subject or role):
-        raise click.UsageError("--issuer narrows --jti, --subject or --role")
+    whom = [value for value in (jti, subject, role) if value is not None]
+    named = [*whom, *([] if target is None else [target])]
+    require_one(named, whom, only_list, lift, issuer)
     directory = state or state_of(rules, target)
     now = time.time()
     until = now + seconds if seconds else None
@@ -86,8 +83,8 @@ def revoke(
             raise click.UsageError(f"nothing is revoked by the id {lift}; see --list")
         return [each for each in held if each.id != lift] + ([added] if named else [])
 
+    require_gateway(directory)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         entries = change(directory, now, alter)
     except OSError as error:
         raise SetupError(f"{error.filename or directory}: {error.strerror}.") from None
@@ -96,13 +93,27 @@ def revoke(
     if as_json:
         dump([each.document() for each in entries])
     elif only_list:
-        for each in entries:
-            say(line(each))
-        if not entries:
-            click.echo("Nothing is revoked.", err=True)
+        show(entries)
     else:
         say(f"Revoked: {line(added)}" if named else f"Lifted: {lift}")
     return 0
+
+
+def require_one(named: list[str], whom: list[str], only_list: bool, lift: str | None, issuer: str | None) -> None:
+    """Raise UsageError unless there is exactly one thing to do."""
+    if sum((bool(named), only_list, lift is not None)) != 1:
+        raise click.UsageError("say what to revoke (--jti, --subject, --role, --target), or --list, or --lift ID")
+    if "" in named:
+        raise click.UsageError("an empty name is nobody's")
+    if issuer and not whom:
+        raise click.UsageError("--issuer narrows --jti, --subject or --role")
+
+
+def show(entries: Sequence[Revocation]) -> None:
+    for each in entries:
+        say(line(each))
+    if not entries:
+        click.echo("Nothing is revoked.", err=True)
 
 
 def state_of(rules: Path, target: str | None) -> Path:
@@ -111,6 +122,13 @@ def state_of(rules: Path, target: str | None) -> Path:
     if target is not None and target not in generation.targets:
         raise click.UsageError(f"{rules} has no target {target}: {suggestion(target, generation.targets)}")
     return Path(generation.gateway.state)
+
+
+def require_gateway(directory: Path) -> None:
+    """Raises SetupError where no gateway would ever look at what is revoked."""
+    if not (directory / "hash.key").exists():
+        where = "run it where the gateway was started, or name its state with --state"
+        raise SetupError(f"No gateway keeps its state in {directory}: {where}.")
 
 
 def line(entry: Revocation) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.bodies import json
-from lockgate.credentials.http import Reply, ask
+from lockgate.credentials.http import ask
 from lockgate.errors import BodyUnreadable, SecretUnavailable
 from lockgate.model import Sensitive
+from lockgate.outbound import Reply
 
 UNSAID = 300.0  # seconds that a token is used whose answer has no expires_in
 LONGEST = 24 * 3600.0  # seconds: one that says it lives longer is fetched anew all the same

@@ -20,7 +20,7 @@ from lockgate.identity.jwt import roles_of
 from lockgate.identity.metadata import MetadataFile
 from lockgate.identity.used import UsedAssertions
 from lockgate.masking import paths
-from lockgate.model import Issuer, Principal, Sensitive
+from lockgate.model import Issuer, Principal, Saml, Sensitive
 
 MAX_ASSERTION = 32 * 1024  # characters
 MAX_CACHED = 1000
@@ -29,15 +29,14 @@ MAX_CACHED = 1000
 class Provider:
     """One identity provider, ready to verify with."""
 
-    def __init__(self, issuer: Issuer) -> None:
-        assert issuer.saml is not None
+    def __init__(self, issuer: Issuer, spec: Saml) -> None:
         try:
             paths.parse(issuer.roles)
         except ValueError as error:
             raise SetupError(f"issuer {issuer.issuer}: roles: {error}") from error
         self.config = issuer
-        self.direct = issuer.saml.direct
-        self.metadata = MetadataFile(issuer.saml.metadata, issuer.issuer)
+        self.spec = spec
+        self.metadata = MetadataFile(spec.metadata, issuer.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Assertions:
 
     def __init__(self, issuers: Sequence[Issuer], state_dir: Path) -> None:
         """Raises SetupError."""
-        self._providers = {issuer.issuer: Provider(issuer) for issuer in issuers}
+        self._providers = {issuer.issuer: Provider(issuer, issuer.saml) for issuer in issuers if issuer.saml}
         self._cache: OrderedDict[bytes, Held] = OrderedDict()  # by SHA-256 of the token, the latest used last
         self._used = UsedAssertions(state_dir)
         self.keys = GatewayKeys(state_dir)
@@ -76,7 +75,7 @@ class Assertions:
         Raises TokenRejected, KeysUnavailable, and AssertionUnverified where `verify` comes first.
         """
         held = self._held(token, now)
-        if not exchanging and (not held.provider.direct or held.assertion.one_time):
+        if not exchanging and (not held.provider.spec.direct or held.assertion.one_time):
             raise TokenRejected("an assertion is exchanged for a token first")
         return held.assertion.principal
 
@@ -93,12 +92,9 @@ class Assertions:
         Raises TokenRejected, KeysUnavailable, AssertionUnverified and StoreUnavailable.
         """
         held = self._held(token, now)
-        principal = held.assertion.principal
-        assert principal.token_id is not None
-        issued = Issued(*self.keys.mint(held.assertion, now))
-        await asyncio.to_thread(
-            self._used.use, principal.issuer, principal.token_id, held.assertion.ends_at, now
-        )
+        issuer, assertion = held.provider.config.issuer, held.assertion
+        issued = Issued(*self.keys.mint(assertion, now))
+        await asyncio.to_thread(self._used.use, issuer, assertion.identifier, assertion.ends_at, now)
         return issued
 
     def vouched(self, claims: Mapping[str, Any], expires_at: float) -> Principal:
@@ -132,7 +128,7 @@ class Assertions:
         document = saml.read(token)
         provider = self._provider(saml.named_issuer(document))
         metadata = provider.metadata.read(now)
-        assertion = saml.verify(document, provider.config, metadata, now)
+        assertion = saml.verify(document, provider.config, provider.spec.recipient, metadata, now)
         saml.require_current(assertion, provider.config, now)
         return Held(assertion, provider, metadata.version)
 

@@ -17,17 +17,10 @@ from lockgate import state
 from lockgate.errors import TokenRejected
 from lockgate.identity.dev import key_id
 from lockgate.identity.jwks import Key, KeySet
+from lockgate.identity.jwt import MAX_TOKEN, OWN, OWN_TTL
 from lockgate.identity.saml import Assertion
-from lockgate.model import Issuer
 
-ISSUER = "lockgate"
-ALGORITHM = "EdDSA"
-AUDIENCE = "lockgate"
-TTL = 900.0  # seconds, at most
-MAX_TOKEN = 16 * 1024  # characters: what is taken as a token
-
-# How it is verified. It is the gateway's clock that it was made by.
-CONFIG = Issuer(ISSUER, AUDIENCE, (ALGORITHM,), "$.none", leeway=0.0, max_ttl=TTL)
+(ALGORITHM,) = OWN.algorithms
 
 
 class GatewayKeys:
@@ -47,16 +40,16 @@ class GatewayKeys:
         Raises TokenRejected where it says more than fits, or is over.
         """
         principal = assertion.principal
-        expires_at = int(min(now + TTL, assertion.ends_at))
+        expires_at = int(min(now + OWN_TTL, assertion.ends_at))
         if expires_at <= now:
             raise TokenRejected("expired")
         claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            "iss": OWN.issuer,
+            "aud": OWN.audience,
             "sub": principal.subject,
             "iat": int(now),
             "exp": expires_at,
-            "jti": principal.token_id,
+            "jti": assertion.identifier,
             "saml": {"certificate": assertion.certificate, "claims": dict(principal.claims)},
         }
         token = jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._kid})

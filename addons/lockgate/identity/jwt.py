@@ -32,6 +32,11 @@ MAX_TOKEN = 16 * 1024  # characters
 MAX_CACHED = 10_000  # tokens
 LATEST = 253_402_300_799  # seconds: the end of the year 9999; what lies beyond is no date
 
+# How the gateway's own tokens are verified: for assertions, from `lockgate.identity.assertions`. It is its own clock
+# that they were made by. Whom they identify is not in a role path of theirs, but in what the assertion said.
+OWN_TTL = 900.0  # seconds
+OWN = Issuer("lockgate", "lockgate", ("EdDSA",), "$.roles[*]", leeway=0.0, max_ttl=OWN_TTL)
+
 # RFC 7515, 4.1: what a token may say of itself and still be taken. Nothing that brings or fetches a key (`jwk`, `jku`,
 # `x5c`, `x5u`), asks for something unknown (`crit`) or changes what is signed (`b64`).
 HEADER = frozenset({"alg", "kid", "typ", "cty", "x5t", "x5t#S256"})
@@ -55,7 +60,8 @@ class Keys(Protocol):
 class Trusted:
     """One issuer, ready to verify with."""
 
-    def __init__(self, issuer: Issuer, state_dir: Path, caches: KeyCaches) -> None:
+    def __init__(self, issuer: Issuer, state_dir: Path, caches: KeyCaches, own: Keys | None = None) -> None:
+        """`own` are the gateway's keys, where it is the issuer itself."""
         name = issuer.issuer
         refused = sorted(set(issuer.algorithms) - ALGORITHMS)
         if refused or not issuer.algorithms:
@@ -67,7 +73,9 @@ class Trusted:
         self.config = issuer
         self.cache: KeyCache | None = None
         self.source: Keys
-        if issuer.dev:
+        if own is not None:
+            self.source = own
+        elif issuer.dev:
             self.source = DevKeys(state_dir)
         elif issuer.jwks_file is not None:
             self.source = KeyFile(issuer.jwks_file)
@@ -99,29 +107,33 @@ class Verifier:
         caches = caches or KeyCaches()
         self._trusted: dict[str, Trusted] = {}
         self._cache: OrderedDict[bytes, Verified] = OrderedDict()  # by SHA-256 of the token, the latest used last
-        for entry in issuers:
+        for entry in (entry for entry in issuers if entry.saml is None):
             issuer = dev_issuer(entry) if entry.dev else entry
             if issuer.issuer in self._trusted:
                 raise SetupError(f"issuer {issuer.issuer}: stands twice in the rules")
             self._trusted[issuer.issuer] = Trusted(issuer, state_dir, caches)
-        self._assertions = None
-        if saml:
-            self._assertions = load_assertions(saml, state_dir)
-            self._trusted[gateway_token.ISSUER] = 
+        self._assertions = assertions_of(issuers, state_dir)
+        if self._assertions is not None:
+            if OWN.issuer in self._trusted:
+                raise SetupError(f"issuer {OWN.issuer}: this is the gateway's own name, where assertions are taken")
+            self._trusted[OWN.issuer] = Trusted(OWN, state_dir, caches, self._assertions.keys)
 
-    def verify(self, token: str, now: float, peer_is_loopback: bool) -> Principal:
-        """Who `token` identifies at `now` (seconds since the epoch).
+    def verify(self, token: str, now: float, peer_is_loopback: bool, exchanging: bool = False) -> Principal:
+        """Who `token` identifies at `now` (seconds since the epoch). `exchanging`: asked for no more than the exchange
+        of a SAML assertion for a token.
 
         Cheap for a token seen before, so that it can be asked on every request: times, the peer and whether the
         issuer still publishes the same keys are always looked at again.
 
         Raises TokenRejected with a reason class, and KeysUnavailable where the issuer's keys cannot be had. After the
-        latter, and UnknownKey, `renew_keys` may help.
+        latter, and UnknownKey, `renew_keys` may help; after AssertionUnverified, `verify_assertion` comes first.
         """
-        if len(token) > MAX_TOKEN:
-            raise TokenRejected("too long")
         if not token.isascii():
             raise TokenRejected("malformed")
+        if self._assertions is not None and is_assertion(token):
+            return self._assertions.principal(token, now, exchanging)
+        if len(token) > MAX_TOKEN:
+            raise TokenRejected("too long")
         digest = sha256(token.encode("ascii")).digest()
         known = self._cache.pop(digest, None)
         trusted = known.trusted if known else self._issuer_of(token)
@@ -129,8 +141,11 @@ class Verifier:
             raise TokenRejected("development token from another machine")
         keys = trusted.source.keys()
         if known is None or known.version != keys.version:
-            known = Verified(identify(token, trusted.config, keys), trusted, keys.version)
-        require_times(known.principal.claims, trusted.config, now)
+            principal = identify(token, trusted.config, keys)
+            known = Verified(self._vouched(principal, trusted), trusted, keys.version, principal.claims)
+        require_times(known.claims, trusted.config, now)
+        if self._assertions is not None and trusted.config is OWN:
+            self._assertions.require_standing(known.claims, now)
         self._cache[digest] = known
         if len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
@@ -141,14 +156,37 @@ class Verifier:
 
         It is not where they are in a file, or a fetch was too short ago. Raises TokenRejected.
         """
+        if self._assertions is not None and is_assertion(token):
+            return False
         cache = self._issuer_of(token).cache
         return cache is not None and await cache.renew()
+
+    async def verify_assertion(self, token: str, now: float) -> None:
+        """Verify what `verify` has raised AssertionUnverified for. Raises TokenRejected and KeysUnavailable."""
+        if self._assertions is None:
+            raise TokenRejected("malformed")
+        await self._assertions.verify(token, now)
+
+    async def exchange(self, token: str, now: float) -> Issued:
+        """A token of the gateway's own for a SAML assertion, which is used up by it.
+
+        Raises TokenRejected, where it is no assertion too, KeysUnavailable, AssertionUnverified and StoreUnavailable.
+        """
+        if self._assertions is None or not is_assertion(token):
+            raise TokenRejected("not an assertion")
+        return await self._assertions.exchange(token, now)
 
     def warm(self) -> None:
         """Begin to fetch the keys that are not held yet, or no longer fresh."""
         for trusted in self._trusted.values():
             if trusted.cache is not None:
                 trusted.cache.warm()
+
+    def _vouched(self, principal: Principal, trusted: Trusted) -> Principal:
+        """Whom a token is about: of one of the gateway's own, who was vouched for by the assertion behind it."""
+        if self._assertions is None or trusted.config is not OWN:
+            return principal
+        return self._assertions.vouched(principal.claims, principal.expires_at)
 
     def _issuer_of(self, token: str) -> Trusted:
         """Whom to ask: the token's own word, which `identify` then verifies."""
@@ -159,6 +197,23 @@ class Verifier:
         if not isinstance(name, str) or name not in self._trusted:
             raise TokenRejected("unknown issuer")
         return self._trusted[name]
+
+
+def assertions_of(issuers: Sequence[Issuer], state_dir: Path) -> Assertions | None:
+    """What verifies the assertions of those that are SAML identity providers; None where none is. Raises SetupError."""
+    providers = [issuer for issuer in issuers if issuer.saml is not None]
+    if not providers:
+        return None
+    try:
+        from lockgate.identity.assertions import Assertions
+    except ModuleNotFoundError as error:
+        raise SetupError(f"SAML needs {error.name}, which is not installed: pip install lockgate[saml]") from None
+    return Assertions(providers, state_dir)
+
+
+def is_assertion(token: str) -> bool:
+    """Whether it is base64 of one piece: a compact JWT has dots (RFC 7515, 3.1)."""
+    return "." not in token
 
 
 def identify(token: str, issuer: Issuer, keys: KeySet) -> Principal:

@@ -46,7 +46,10 @@ class MetadataFile:
         self._held: tuple[tuple[int, ...], Metadata] | None = None
 
     def read(self, now: float) -> Metadata:
-        """The metadata as the file has it, at `now` (seconds since the epoch). For any thread. Raises KeysUnavailable."""
+        """The metadata as the file has it at `now`, in seconds since the epoch. Raises KeysUnavailable.
+
+        For any thread.
+        """
         held = self._held
         try:
             if held is None or stamp(self.path.stat()) != held[0]:
@@ -110,4 +113,8 @@ def usable(der: bytes, name: str) -> x509.Certificate | None:
         raise KeysUnavailable(f"{name}: an X509Certificate cannot be read") from None
     if isinstance(key, rsa.RSAPublicKey):
         return certificate if key.key_size >= MIN_RSA_BITS else None
-    return certificate if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, tuple(CURVES.values())) else None
+    return (
+        certificate
+        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, tuple(CURVES.values()))
+        else None
+    )

@@ -16,7 +16,7 @@ from lockgate.bodies.echoes import REDACTED, base64_windows
 from lockgate.errors import TokenRejected
 from lockgate.model import Sensitive
 
-MAX_VALUE = 16 * 1024  # characters of a header value
+MAX_VALUE = 44 * 1024  # characters of a header value: Basic credentials with the largest assertion
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, 2.1: b64token
 PERCENT_ENCODED = re.compile(rb"%[0-9A-Fa-f]{2}")

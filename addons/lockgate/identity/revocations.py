@@ -101,8 +101,9 @@ def read(path: Path) -> tuple[Revocation, ...]:
         state.require_private(os.fstat(file.fileno()), path)
         content = file.read(MAX_FILE + 1)
     try:
-        document = json.parse(content)
-        entries = document["revocations"]
+        entries = json.parse(content)["revocations"]
+        if not isinstance(entries, list):
+            raise TypeError("no list")
         return tuple(entry(each) for each in entries)
     except (BodyUnreadable, KeyError, TypeError, ValueError):
         detail = "is not as `lockgate revoke` writes it; move it away and revoke again"
@@ -128,9 +129,11 @@ def change(
 ) -> tuple[Revocation, ...]:
     """Write what `alter` makes of the entries that have not ended, whole and durable; return it.
 
-    One process at a time. Raises OSError, RevocationsUnavailable, ValueError for too many.
+    One process at a time. Raises OSError, RevocationsUnavailable, ValueError for too many. The directory must be the
+    caller's own: a file of another user's would be one that the gateway does not take, and lets nobody through for.
     """
     path = directory / FILE
+    state.require_private(directory.stat(), directory)
     with locked(directory):
         try:
             held = read(path)
@@ -140,6 +143,8 @@ def change(
         if len(entries) > MOST:
             raise ValueError(f"more than {MOST} revocations: revoke a role or a target instead")
         content = json.dumps({"version": 1, "revocations": [each.document() for each in entries]})
+        if len(content) > MAX_FILE:
+            raise ValueError(f"the revocations would need more than {MAX_FILE} bytes: give shorter reasons")
         state.replace(path, content)
     return tuple(entries)
 

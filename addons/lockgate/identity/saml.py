@@ -17,8 +17,9 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from signxml import DigestAlgorithm, SignatureConfiguration, SignatureMethod, XMLVerifier
+from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.exceptions import InvalidCertificate
+from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from lockgate.errors import TokenRejected
 from lockgate.identity import xml
@@ -74,6 +75,7 @@ class Assertion:
     """
 
     principal: Principal
+    identifier: str
     certificate: str
     ends_at: float
     one_time: bool
@@ -116,8 +118,9 @@ def named_issuer(assertion: Element) -> str:
     return text(issuer)
 
 
-def verify(assertion: Element, issuer: Issuer, metadata: Metadata, now: float) -> Assertion:
-    """What `assertion` says, once it is signed, by `issuer`, for us. Of times only the certificate's is looked at.
+def verify(assertion: Element, issuer: Issuer, recipient: str, metadata: Metadata, now: float) -> Assertion:
+    """What `assertion` says, once it is signed, by `issuer`, for us: its audience, at `recipient`. Of times only the
+    certificate's is looked at.
 
     Raises TokenRejected.
     """
@@ -135,7 +138,7 @@ def verify(assertion: Element, issuer: Issuer, metadata: Metadata, now: float) -
         "sub": subject(signed),
         "jti": signed.get("ID"),
         "iat": int(instant(signed, "IssueInstant")),
-        "exp": int(min(*ends, confirmed_until(signed, issuer))),
+        "exp": int(min(*ends, confirmed_until(signed, recipient))),
         "attributes": attributes(signed),
     }
     if conditions.get("NotBefore") is not None:
@@ -149,7 +152,7 @@ def verify(assertion: Element, issuer: Issuer, metadata: Metadata, now: float) -
         claims=claims,
     )
     one_time = conditions.find("saml:OneTimeUse", NAMESPACES) is not None
-    return Assertion(principal, certificate, min(ends) + issuer.leeway, one_time)
+    return Assertion(principal, claims["jti"], certificate, min(ends) + issuer.leeway, one_time)
 
 
 def require_current(assertion: Assertion, issuer: Issuer, now: float) -> None:
@@ -179,8 +182,8 @@ def verified(assertion: Element, metadata: Metadata, now: float) -> tuple[str, E
         )
         try:
             result = XMLVerifier().verify(document, x509_cert=certificate, id_attribute="ID", expect_config=config)
-            assert not isinstance(result, list)
-            return name, xml.parse(result.signed_data)
+            if isinstance(result, VerifyResult):
+                return name, xml.parse(result.signed_data)
         except InvalidCertificate:
             reason = "certificate out of date"
         except Exception:  # noqa: BLE001, S112 - whatever it finds wrong: this certificate does not vouch for it
@@ -240,15 +243,14 @@ def require_audience(conditions: Element, audience: str) -> None:
         raise TokenRejected("wrong audience")
 
 
-def confirmed_until(signed: Element, issuer: Issuer) -> float:
+def confirmed_until(signed: Element, recipient: str) -> float:
     """Until when it may be delivered to us by whoever bears it (SAML Profiles 2.0, 4.1.4.2). Raises TokenRejected."""
-    assert issuer.saml is not None
     ends = []
     for one in signed.findall("saml:Subject/saml:SubjectConfirmation", NAMESPACES):
         data = one.findall("saml:SubjectConfirmationData", NAMESPACES)
         if one.get("Method") != BEARER or len(data) != 1 or data[0].get("NotBefore") is not None:
             continue
-        if data[0].get("Recipient") == issuer.saml.recipient and data[0].get("NotOnOrAfter") is not None:
+        if data[0].get("Recipient") == recipient and data[0].get("NotOnOrAfter") is not None:
             ends.append(instant(data[0], "NotOnOrAfter"))
     if not ends:
         raise TokenRejected("wrong recipient")

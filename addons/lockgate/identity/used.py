@@ -1,6 +1,6 @@
 """Which assertions have been used: each at most once, whatever happens to the gateway in between.
 
-One empty-handed file for each in a directory of the state: that it can be made, and by one process only, is what allows
+One small file for each in a directory of the state: that it can be made, and by one process only, is what allows
 the use. Files say until when they matter; nothing is ever read from them to allow anything.
 """
 
@@ -29,14 +29,16 @@ class UsedAssertions:
             state.require_private(self._directory.stat(), self._directory)
             state.sync_directory(state_dir)
         except OSError as error:
-            raise SetupError(f"The store of used assertions {self._directory} cannot be used: {error.strerror}.") from error
+            raise SetupError(
+                f"The store of used assertions {self._directory} cannot be used: {error.strerror}."
+            ) from error
 
     def use(self, issuer: str, identifier: str, ends_at: float, now: float) -> None:
         """Note that an assertion is used, durably. `ends_at` and `now` are seconds since the epoch.
 
         Raises TokenRejected where it was used before, StoreUnavailable where that cannot be told or noted.
         """
-        # Both parts are lengthless text: a NUL, which XML cannot have, keeps them apart.
+        # A NUL, which XML cannot have, keeps the two apart.
         name = sha256(f"{issuer}\0{identifier}".encode()).hexdigest()
         try:
             state.require_private(self._directory.lstat(), self._directory)
@@ -57,7 +59,7 @@ class UsedAssertions:
     def _sweep(self, now: float) -> None:
         """Remove what has ended long ago, drafts of a process that was killed too. What cannot be read stays."""
         for path in self._directory.iterdir():
-            with suppress(ValueError, UnicodeError):
+            with suppress(ValueError, FileNotFoundError):  # damaged, or another's draft that is done with
                 content, _ = state.read(path)
                 if float(content.decode("ascii")) + KEPT < now:
                     path.unlink(missing_ok=True)

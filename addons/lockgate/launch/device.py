@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.bodies import json
-from lockgate.credentials.http import Reply, ask
+from lockgate.credentials.http import ask
 from lockgate.credentials.token_endpoint import granted
 from lockgate.errors import BodyUnreadable, SecretUnavailable
+from lockgate.outbound import Reply
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0  # seconds between looks, where the server says nothing (3.2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import secrets
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,16 +17,17 @@ from pathlib import Path
 
 import httpx
 
-from lockgate.credentials.http import trust
 from lockgate.errors import SecretUnavailable, SetupError
 from lockgate.launch.environment import TRUST, Changes, changes
 from lockgate.launch.relay import Relay
 from lockgate.launch.tokens import Source, Tokens
+from lockgate.outbound import trust
 
 WHOAMI = "https://lockgate.invalid/whoami"
 ASK_TIME = 20.0  # seconds
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have it
 FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ async def run(agent: Agent, say: Callable[[str], None]) -> int:
     `say` is told what was done, line by line. Raises SetupError where there is no token or no gateway: nothing was
     started.
     """
+    hide()
     password = secrets.token_urlsafe(24)
     tokens = Tokens(agent.source)
     relay = Relay(agent.gateway, tokens.current, password)
@@ -63,6 +67,14 @@ async def run(agent: Agent, say: Callable[[str], None]) -> int:
             return await supervise(agent.command, changed.apply(os.environ), say)
     finally:
         await relay.close()
+
+
+def hide() -> None:
+    """Keep the agent's process, which has the same user, from reading ours: what we were started with has the secrets
+    that are taken out of its own environment, our memory has the token. On Linux only (proc(5), PR_SET_DUMPABLE).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextmanager

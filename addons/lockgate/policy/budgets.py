@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lockgate.errors import Problem
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Line
 
-MAX_WORDS = 200_000  # of conditions, that are not the same; two comparisons with && between them have about 16
+MAX_WORDS = 150_000  # of conditions, that are not the same; two comparisons with && between them have about 16
 REGEX_WORDS = 200  # that one matches() counts as: compiling its pattern takes as long
 MAX_PAIRS = 200_000  # of a verb and a target, over all lines
 
@@ -29,11 +29,11 @@ class Budgets:
     words: Counter[str] = field(default_factory=Counter)  # by file
     pairs: Counter[str] = field(default_factory=Counter)
 
-    def allow_conditions(self, document: Document, path: Path, texts: Mapping[str, str]) -> bool:
-        """Whether the conditions of the rule at `path`, by their keys, may be compiled."""
-        words = sum(len(WORD.findall(text)) + REGEX_WORDS * text.count("matches") for text in texts.values())
+    def allow_conditions(self, document: Document, path: Path, *texts: str | None) -> bool:
+        """Whether these conditions of the rule at `path` may be compiled."""
+        words = sum(len(WORD.findall(text)) + REGEX_WORDS * text.count("matches") for text in texts if text)
         message = f"the conditions of this file have more than {MAX_WORDS} words and signs: split the file"
-        return self.spend(self.words, words, MAX_WORDS, document, (*path, *list(texts)[-1:]), message)
+        return self.spend(self.words, words, MAX_WORDS, document, path, message)
 
     def allow_lines(self, document: Document, path: Path, lines: Iterable[Line]) -> bool:
         """Whether the rule whose lines stand at `path` may be filed under the verbs and targets of each."""

@@ -14,6 +14,8 @@ from lockgate.policy.documents import MAX_PROBLEMS, Document, Path, limited
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.wording import explain
 
+MAX_NAMED = 10_000  # targets or credentials
+
 
 @dataclass(frozen=True, slots=True)
 class Checked[F: Model, E: Model]:
@@ -38,7 +40,11 @@ def check[F: Model, E: Model](
     entries = document.data.get(key) if isinstance(document.data, dict) else None
     if not isinstance(entries, container):
         entries = None  # noted already, as a whole
+    names = frozenset(entries) if isinstance(entries, dict) else frozenset()
     found = []
+    if len(names) > MAX_NAMED:
+        own.append(document.problem((key,), f"more than {MAX_NAMED} {key}: take out what no rule needs", key=True))
+        entries = None
     for path, data in listed(key, entries):
         if len(own) > MAX_PROBLEMS:
             break
@@ -46,7 +52,6 @@ def check[F: Model, E: Model](
         if entry is not None:
             found.append((path, entry))
     problems += limited(own)
-    names = frozenset(entries) if isinstance(entries, dict) else frozenset()
     return Checked(document, whole, tuple(found), names)
 
 

@@ -96,19 +96,9 @@ class Compiler:
         texts = {key: text for key in ("when", "unless") if (text := getattr(entry, key)) is not None}
         if not texts or (self.lists is None and any("lists" in text for text in texts.values())):
             return None, None
-        captures = frozenset(
-            set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
-        )
-        permits = entry.verdicts == ["allow"]
-        said = (entry.when, entry.unless, captures, tuple(entry.types.items()), permits)
-        if said not in self.compiled and not self.budgets.allow_conditions(document, path, texts):
-            return None, None
+        captures = set.intersection(*(set(CAPTURE.findall(line)) for line in getattr(entry, entry.verdicts[0])))
         try:
-            if said not in self.compiled:  # once for all rules that say the same
-                self.compiled[said] = compile_conditions(
-                    entry.when, entry.unless, captures, self.lists or {}, entry.types, permits
-                )
-            when, unless = self.compiled[said]
+            when, unless = self.compiled_conditions(document, path, entry, frozenset(captures))
         except ConditionInvalid as error:
             self.problems.append(document.problem((*path, *error.path), error.message, offset=error.offset))
             if error.path == ("when",) and entry.unless is not None:  # the other one may be wrong too
@@ -119,6 +109,20 @@ class Compiler:
                 message = f"it is always {str(never).lower()}, so the rule never counts: mend it, or leave the rule out"
                 self.problems.append(document.problem((*path, key), message))
         return when, unless
+
+    def compiled_conditions(
+        self, document: Document, path: Path, entry: RuleEntry | Guardrail, captures: frozenset[str]
+    ) -> tuple[Condition | None, Condition | None]:
+        """Compiled once for all rules that say the same; none past what a file may say. Raises ConditionInvalid."""
+        permits = entry.verdicts == ["allow"]
+        key = (entry.when, entry.unless, captures, tuple(entry.types.items()), permits)
+        if key not in self.compiled:
+            if not self.budgets.allow_conditions(document, path, entry.when, entry.unless):
+                return None, None
+            self.compiled[key] = compile_conditions(
+                entry.when, entry.unless, captures, self.lists or {}, entry.types, permits
+            )
+        return self.compiled[key]
 
     def note_shadowed(self, policy: Policy) -> list[Problem]:
         """A line that a deny covers whole is noted: it never counts. Gives those that only a guardrail covers.

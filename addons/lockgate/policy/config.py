@@ -19,7 +19,7 @@ from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.credentials import beside
 from lockgate.policy.schema.addresses import Origin
 from lockgate.policy.schema.credentials import Credential, Credentials
-from lockgate.policy.schema.gateway import Gateway, Issuer
+from lockgate.policy.schema.gateway import Gateway, Issuer, Saml
 from lockgate.policy.schema.targets import Target, Targets, Tls
 from lockgate.policy.schema.values import NAME
 
@@ -27,6 +27,9 @@ LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The names of the development issuer; its entry has none.
 DEV = model.Issuer("lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", dev=True)
+OWN = "lockgate"  # whom the gateway's own tokens are of, which it gives out for assertions
+
+OWN_NAME = f"the gateway's own tokens are of {OWN}, where SAML assertions are taken: the issuer needs another name"
 
 
 def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[Problem]) -> GatewayConfig | None:
@@ -41,6 +44,8 @@ def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[P
                 paths.parse(entry.roles)
             except ValueError as error:
                 problems.append(document.problem((*path, "roles"), str(error)))
+        if found.issuer == OWN and found.saml is None and any(other.saml for _, other in checked.entries):
+            problems.append(document.problem((*path, "issuer"), OWN_NAME))
         issuers[found.issuer] = found
     if checked.model is None:
         return None
@@ -71,7 +76,12 @@ def issuer(entry: Issuer, directory: Path) -> model.Issuer:
         alias=dict(entry.alias),
         leeway=entry.leeway,
         max_ttl=entry.max_ttl,
+        saml=saml(entry.saml, directory) if entry.saml else None,
     )
+
+
+def saml(entry: Saml, directory: Path) -> model.Saml:
+    return model.Saml(Path(os.path.normpath(directory / entry.metadata)), entry.recipient, entry.direct)
 
 
 def targets(

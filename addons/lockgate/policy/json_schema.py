@@ -43,7 +43,7 @@ from lockgate.policy.schema.credentials import (
     OAuth2,
     Vault,
 )
-from lockgate.policy.schema.gateway import Gateway, Issuer
+from lockgate.policy.schema.gateway import OF_TOKENS, Gateway, Issuer
 from lockgate.policy.schema.rules import Guardrail, Guardrails, Role, Rule
 from lockgate.policy.schema.targets import Target, Targets
 
@@ -234,7 +234,11 @@ TOGETHER: Mapping[type[Model], Sequence[Fragment]] = {
             "then": without(
                 [key for key in Issuer.model_fields if key != "dev"], "the development issuer takes nothing else"
             ),
-            "else": {"required": ["issuer", "audience", "algorithms", "roles"]},
+            "else": {"required": ["issuer", "audience", "roles"], **some_of(["algorithms", "saml"], "name algorithms")},
+        },
+        {
+            "if": {"required": ["saml"]},
+            "then": without(list(OF_TOKENS), "a SAML identity provider issues no tokens: leave it out"),
         },
         {
             "if": {"required": ["jwks_file"]},

@@ -230,6 +230,7 @@ class GatedStream(HttpStream):
 
         Raises:
             Shut: any of these is missing.
+            Refused: the caller or the target has been revoked since it was decided.
         """
         if latch.closed():
             raise Shut("the gateway is stopping")
@@ -247,6 +248,9 @@ class GatedStream(HttpStream):
             raise Shut("the client certificate is missing")
         if found.outgoing is None or Outgoing.of(self.flow.request) != found.outgoing or self.flow.request.trailers:
             raise Shut("not what was decided")
+        if found.unrevoked is None:
+            raise Shut("not known whether it is revoked")
+        found.unrevoked(found)
         return found.target
 
     def _check_connection(self, found: Exchange, target: Target, connection: Connection) -> None:
@@ -278,6 +282,7 @@ class GatedStream(HttpStream):
             if self._streams:
                 return self._stream_head(answer)
             self._answered = True
+            answer = self._handing(answer)
             sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), not answer.body), client)]
             if answer.body:
                 sends.append(SendHttp(ResponseData(self.stream_id, answer.body), client))
@@ -294,6 +299,13 @@ class GatedStream(HttpStream):
             # What a target sends late behind an answer without a body would be taken for the next one.
             return (commands.CloseConnection(self.flow.server_conn), end) if self._is_bodyless() else (end,)
         raise Shut("only a frozen answer goes to the agent")
+
+    def _handing(self, answer: Answer) -> Answer:
+        """With what is for the agent alone: like a credential, it is on the copy that is sent and nowhere else."""
+        found = exchange(self.flow)
+        if found.handed is None or found.refusal or not found.own:
+            return answer
+        return answer.handing(found.handed)
 
     # An answer that is streamed
 
@@ -374,6 +386,8 @@ class GatedStream(HttpStream):
             refusal = ANSWER_KEPT if found.sent else REQUEST_KEPT
             refusal = fault.refusal if isinstance(fault, Refused) else refusal
             found.refusal = replace(refusal, request_id=found.id, sent_upstream=found.sent)
+        if self._streams and not found.streaming:
+            found.answer = None  # its head has not gone out, and will not
         if found.delivered is not None:
             found.delivered.end("gateway", why)
         self.flow.error = mitmflow.Error(SHUT)

@@ -32,6 +32,7 @@ class Decide:
         found = exchange(flow)
         assert found.generation is not None and found.principal is not None and found.facts is not None
         self._require_unrevoked(found)
+        found.unrevoked = self._require_unrevoked  # asked again: to have a credential may take its time
         policy = found.generation.policy
         if not any(policy.knows(role) for role in found.principal.roles):
             raise Refused(Refusal(403, "None of the caller's roles is known here.", "Ask the operator for a role."))
@@ -57,6 +58,7 @@ class Decide:
         found.standing = generation
 
     def _require_unrevoked(self, found: Exchange) -> None:
+        """Raises Refused where the caller or the target is revoked, or that is not known."""
         assert found.principal is not None and found.target is not None
         try:
             if self._runtime.revocations.find(found.principal, found.target.name, time.time()):

@@ -7,8 +7,15 @@ import time
 
 from mitmproxy import http
 
-from lockgate.errors import KeysUnavailable, Refused, RevocationsUnavailable, TokenRejected, UnknownKey
-from lockgate.exchange import Exchange, Session, exchange, hide_token, is_reverse
+from lockgate.errors import (
+    AssertionUnverified,
+    KeysUnavailable,
+    Refused,
+    RevocationsUnavailable,
+    TokenRejected,
+    UnknownKey,
+)
+from lockgate.exchange import OWN_HOST, Exchange, Session, exchange, hide_token, is_reverse, own_page
 from lockgate.identity.presented import Presented, read_presented
 from lockgate.model import Principal
 from lockgate.refusals import NOT_KNOWN, TOKEN_INSIDE, Refusal
@@ -23,7 +30,8 @@ class Identify:
     """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone, the
     rules may be others. The rules in force when a request is whole are those it is decided by, to its end.
 
-    Only where an issuer's keys do not tell who it is, and may be fetched, does a request wait.
+    A request waits only where an issuer's keys do not tell who it is, and may be fetched, and while a SAML assertion is
+    verified, which is slow.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -78,12 +86,15 @@ class Identify:
         found.principal, found.presented = principal, presented
 
     async def _verified(self, flow: http.HTTPFlow, found: Exchange, token: str) -> Principal:
-        """Whom a token identifies by the rules now in force, which may be others after a wait for keys."""
+        """Whom a token identifies by the rules now in force, which may be others after a wait."""
+        exchanging = _is_for_exchange(flow)
         while True:
             current = self._runtime.current
             found.generation = current.generation
             try:
-                return current.verifier.verify(token, time.time(), _is_loopback(flow))
+                return current.verifier.verify(token, time.time(), _is_loopback(flow), exchanging)
+            except AssertionUnverified:
+                await current.verifier.verify_assertion(token, time.time())
             except (UnknownKey, KeysUnavailable):
                 if not await current.verifier.renew_keys(token):
                     raise
@@ -99,6 +110,13 @@ def _is_same(session: Session, presented: Presented, principal: Principal) -> bo
     if held is None or (token is not None and token.token == presented.token):
         return True
     return (held.issuer, held.subject, held.roles) == (principal.issuer, principal.subject, principal.roles)
+
+
+def _is_for_exchange(flow: http.HTTPFlow) -> bool:
+    """Whether it can come to no more than the exchange of an assertion for a token."""
+    if flow.request.method == "CONNECT":
+        return flow.request.host == OWN_HOST
+    return own_page(flow) == "/saml"
 
 
 def _is_loopback(flow: http.HTTPFlow) -> bool:

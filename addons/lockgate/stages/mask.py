@@ -221,7 +221,7 @@ def _masked(
         if status == 206:
             raise MaskingFailed("a part was sent where the whole was asked for")
         body = encodings.decode(raw, coding, found.target.limits.response)
-        if found.pipeline is not None:
+        if altering is not None and found.pipeline is not None:
             return found.pipeline.whole(body)
         if altering is not None:
             masks = masker(altering.masks, altering.shows, key)

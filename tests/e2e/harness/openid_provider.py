@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -20,21 +19,6 @@ SOURCE = Path(__file__).parents[1] / "oidc_provider"
 NAME = "localhost"
 CLIENT, SECRET = "agent-7", "correct-horse-battery-staple"
 PATIENCE = 30.0  # seconds
-
-
-def install(place: Path) -> str | None:
-    """Put the provider and what it needs into `place`, as its lock file says; why it cannot be done, if it cannot."""
-    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
-    if missing:
-        return f"the OpenID provider needs {' and '.join(missing)}"
-    for file in SOURCE.iterdir():
-        shutil.copy(file, place)
-    if not (place / "node_modules" / ".package-lock.json").exists():
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            return f"npm cannot install the OpenID provider: {done.stderr.strip().splitlines()[-1]}"
-    return None
 
 
 class OpenIdProvider:

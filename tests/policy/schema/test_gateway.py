@@ -11,6 +11,13 @@ from lockgate.policy.schema.gateway import Gateway, Issuer
 
 ISSUER = {"issuer": "https://login.example", "audience": "lockgate", "algorithms": ["RS256"], "roles": "$.roles"}
 
+PROVIDER = {
+    "issuer": "https://idp.example",
+    "audience": "lockgate",
+    "roles": "$.attributes.groups[*]",
+    "saml": {"metadata": "idp.xml"},
+}
+
 
 def test_where_it_says_nothing() -> None:
     gateway = Gateway.model_validate({"issuers": []})
@@ -24,6 +31,7 @@ def test_where_it_says_nothing() -> None:
         pytest.param(ISSUER, id="discovered"),
         pytest.param({**ISSUER, "issuer": "agents", "jwks": "https://login.example/keys"}, id="keys-at-a-url"),
         pytest.param({**ISSUER, "issuer": "agents", "jwks_file": "jwks.json"}, id="keys-in-a-file"),
+        pytest.param({**PROVIDER, "issuer": "urn:idp"}, id="saml"),
     ],
 )
 def test_taken(entry: dict[str, Any]) -> None:
@@ -39,6 +47,23 @@ def test_taken(entry: dict[str, Any]) -> None:
             pytest.param({name: value for name, value in ISSUER.items() if name != left}, id=f"no-{left}")
             for left in ISSUER
         ),
+        *(
+            pytest.param({name: value for name, value in PROVIDER.items() if name != left}, id=f"saml-no-{left}")
+            for left in PROVIDER
+        ),
+        *(
+            pytest.param({**PROVIDER, name: value}, id=f"saml-with-{name}")
+            for name, value in {
+                "algorithms": ["RS256"],
+                "jwks": "https://a.example",
+                "jwks_file": "k.json",
+                "ca": "ca.pem",
+                "keys_max_age": "1h",
+                "dev": "true",
+            }.items()
+        ),
+        pytest.param({**PROVIDER, "saml": {}}, id="saml-without-metadata"),
+        pytest.param({**PROVIDER, "saml": {"metadata": "idp.xml", "ttl": "1h"}}, id="saml-with-something-else"),
         pytest.param({**ISSUER, "jwks": "https://a.example", "jwks_file": "jwks.json"}, id="two-sets-of-keys"),
         pytest.param({**ISSUER, "jwks_file": "jwks.json", "ca": "ca.pem"}, id="ca-for-a-file"),
         pytest.param({**ISSUER, "issuer": "http://login.example"}, id="discovery-over-http"),
@@ -47,4 +72,22 @@ def test_taken(entry: dict[str, Any]) -> None:
 )
 def test_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
+        Issuer.model_validate(entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        pytest.param(
+            {**PROVIDER, "algorithms": ["RS256"], "ca": "ca.pem"},
+            "a SAML identity provider issues no tokens: leave algorithms, ca out",
+            id="keys-of-tokens",
+        ),
+        pytest.param(
+            {"issuer": "idp", "saml": {"metadata": "idp.xml"}}, "the issuer lacks audience, roles", id="nothing-else"
+        ),
+    ],
+)
+def test_what_a_provider_is_told(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Issuer.model_validate(entry)

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from lockgate.bodies import json
-from lockgate.credentials.http import Reply, ask
+from lockgate.credentials.http import ask
 from lockgate.errors import BodyUnreadable, SecretUnavailable
 from lockgate.model import Vault
+from lockgate.outbound import Reply
 
 PROBLEMS: Mapping[int, str] = {
     400: "Vault takes this for no valid request (400); is the namespace right?",

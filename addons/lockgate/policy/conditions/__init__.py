@@ -20,6 +20,8 @@ from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, n
 
 __all__ = ["Condition", "ConditionInvalid", "Evaluation", "compile_condition", "compile_conditions", "parse_types"]
 
+MAX_PASSES = 10
+FOLLOWING = "the types of its fields follow from one another in too many steps: declare them under types"
 BOUND = frozenset({"principal", "request", "path", "body", "now"})
 NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -89,11 +91,13 @@ def compile_all(
     nodes = {part: walk(tree) for part, tree in trees.items()}
     all_nodes = [node for each in nodes.values() for node in each]
     read = fields_read(all_nodes)
-    again = True
+    again, passes = True, 0
     while again:  # what is said of a field in one place may say more of it, or of another, in a place before
-        before = dict(fields.kinds)
+        before, passes = dict(fields.kinds), passes + 1
         for part, tree in trees.items():
             with placed(part):
+                if passes > MAX_PASSES:
+                    raise ConditionInvalid(0, FOLLOWING)
                 check(tree, facts, fields)
         again = max(read.values(), default=0) > 1 and before != fields.kinds
     for part, tree in trees.items():

@@ -317,10 +317,10 @@ class Checker:
             raise ConditionInvalid(node.offset, f"in looks into lists and objects, not into {right}")
 
     def arithmetic(self, node: Binary, left: Kind, right: Kind) -> Kind:
-        known = [types for types in ARITHMETIC if types[0] == node.operator]
-        left = self.narrowed(node.left, left, frozenset(one for _, one, other in known if other in right.types), node)
-        right = self.narrowed(node.right, right, frozenset(other for _, one, other in known if one in left.types), node)
-        results = {ARITHMETIC[types] for types in known if types[1] in left.types and types[2] in right.types}
+        known = GIVEN[node.operator]
+        left = self.narrowed(node.left, left, frozenset([one for one, other in known if other in right.types]), node)
+        right = self.narrowed(node.right, right, frozenset([other for one, other in known if one in left.types]), node)
+        results = {given for (one, other), given in known.items() if one in left.types and other in right.types}
         if not results:
             hint = ": write whole numbers as decimals (1.0), or double(x)" if {left, right} == {INT, DOUBLE} else ""
             hint = hint or instant_hint(node.left, left, right, "timestamp")
@@ -383,6 +383,11 @@ def instant_hint(operand: Node, one: Kind, other: Kind, function: str) -> str:
 
 
 BY_NAME = frozenset({("request", "query"), ("request", "query_all"), ("request", "headers")})
+# What each operator gives, by the types of both sides.
+GIVEN: Mapping[str, Mapping[tuple[str, str], str]] = {
+    sign: {(left, right): given for (operator, left, right), given in ARITHMETIC.items() if operator == sign}
+    for sign in ("+", "-", "*", "/", "%")
+}
 # What indexes what.
 KEYS: Mapping[str, str] = {"int": "list", "string": "map"}
 NO_MEMBER: Mapping[str, str] = {"path": "the resource captures no", "lists": "gateway.yaml has no list"}

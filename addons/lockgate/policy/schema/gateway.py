@@ -20,6 +20,20 @@ from lockgate.policy.schema.values import (
     named_list,
 )
 
+OF_TOKENS = ("algorithms", "jwks", "jwks_file", "ca", "keys_max_age")  # what an issuer of assertions has no use for
+
+
+class Saml(Model):
+    metadata: Text
+    """The file of the identity provider's metadata, relative to this one; read again when it changes. Its certificates
+    are what assertions are verified with. Example: idp.xml"""
+    recipient: Text = "https://lockgate.invalid/saml"
+    """The Recipient that its assertions for us name; https://lockgate.invalid/saml where it says nothing.
+    Example: https://lockgate.invalid/saml"""
+    direct: Flag = False
+    """Whether an assertion itself is taken on every request, and not only once, to be exchanged for a token. Whoever
+    gets hold of it can then use it until it ends. Example: false"""
+
 
 class Issuer(Model):
     """One entry of `issuers`: an issuer of tokens, or the development issuer."""
@@ -51,10 +65,13 @@ class Issuer(Model):
     """How far its clock may be off; 30s where it says nothing."""
     max_ttl: Duration | None = None
     """No token may live longer, from iat to exp."""
+    saml: Saml | None = None
+    """Makes it a SAML 2.0 identity provider: issuer is then its entityID, and audience ours; its assertions are
+    exchanged for short-lived tokens of the gateway's own. Example: {metadata: idp.xml}"""
 
     @model_validator(mode="after")
     def whole(self) -> Self:
-        needed = ("issuer", "audience", "algorithms", "roles")
+        needed = ("issuer", "audience", *(() if self.saml else ("algorithms",)), "roles")
         if self.dev:
             beside = sorted(self.model_fields_set - {"dev"})
             if beside:
@@ -63,6 +80,11 @@ class Issuer(Model):
         missing = [key for key in needed if getattr(self, key) is None]
         if missing:
             raise ValueError(f"the issuer lacks {', '.join(missing)}")
+        if self.saml:
+            beside = [key for key in OF_TOKENS if key in self.model_fields_set]
+            if beside:
+                raise ValueError(f"a SAML identity provider issues no tokens: leave {', '.join(beside)} out")
+            return self
         if self.jwks_file and self.jwks:
             raise ValueError("an issuer has one of jwks and jwks_file: leave the other out")
         if self.jwks_file and {"ca", "keys_max_age"} & self.model_fields_set:

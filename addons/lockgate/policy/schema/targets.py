@@ -15,7 +15,8 @@ class Limits(Model):
     request: Size | None = None
     """The largest body that is sent on."""
     response: Size | None = None
-    """The largest body that is taken from the target, as sent and as decoded."""
+    """The largest body that is taken from the target, as sent and as decoded.
+    Without it 10 MiB of what is read whole, and any size of what goes on as it comes."""
 
 
 class Tls(Model):
