@@ -252,8 +252,8 @@ class Issuer:
     `roles` is a JSONPath over the verified claims; `alias` maps an issuer's names of roles to ours. `leeway` and
     `max_ttl` (of `exp - iat`) are seconds. Its keys are in `jwks_file`, at the URL `jwks`, or found by discovery; what
     is fetched comes from a server that `ca` signed, or the public CAs, and is used for `keys_max_age` seconds at most.
-    `dev` marks the local development issuer, honoured for loopback peers only; its keys lie under `state`. `saml` marks a
-    SAML identity provider, which is an issuer of assertions instead.
+    `dev` marks the local development issuer, honoured for loopback peers only; its keys lie under `state`. `saml` marks
+    a SAML identity provider, which issues assertions instead.
     """
 
     issuer: str

@@ -72,6 +72,18 @@ def test_byte_by_byte(body: tuple[str, bytes]) -> None:
     assert scrubbed(found, *(bytes([byte]) for byte in whole)) == redacted(found, whole)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([b"a" * 11, b"a" * 5], id="one-behind-another"),
+        pytest.param([b"a" * 8, b"%61" * 8], id="first-plain-then-escaped"),
+        pytest.param([b"%61" * 8, b"a" * 8], id="first-escaped-then-plain"),
+    ],
+)
+def test_an_echo_that_looks_like_its_own_beginning(parts: list[bytes]) -> None:
+    assert scrubbed(echoes("a" * 8), *parts) == (b"[redacted]" * 2, 2)
+
+
 @pytest.mark.parametrize("form", spellings(SECRET))
 def test_an_echo_is_removed_wherever_it_is_cut(form: bytes) -> None:
     found = (base64(f"user:{SECRET}", 0), *echoes(SECRET))

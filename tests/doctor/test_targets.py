@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,24 +37,37 @@ def test_a_target_that_is_not(silent: Target) -> None:
 
 
 def test_the_agents_process_reaches_it_by_itself(listening: Target) -> None:
-    found = targets.around(listening, [])
+    found = targets.around(listening, [], ())
     assert found.level == "note"
     assert "Block the agent's own way out" in found.remedy
 
 
 def test_a_process_that_is_said_to_be_the_agents_must_not(listening: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin:/usr/bin:/bin")
-    assert targets.around(listening, ["env"]).level == "wrong"
+    assert targets.around(listening, ["env"], ()).level == "wrong"
 
 
 def test_it_does_not_reach_it(silent: Target) -> None:
-    assert targets.around(silent, []).level == "ok"
+    assert targets.around(silent, [], ()).level == "ok"
 
 
 @pytest.mark.parametrize(
     "prefix", [pytest.param(["no-such-command-anywhere"], id="not there"), pytest.param(["false"], id="fails")]
 )
 def test_what_cannot_be_tried_is_not_in_order(silent: Target, prefix: list[str]) -> None:
-    found = targets.around(silent, prefix)
+    found = targets.around(silent, prefix, ())
     assert found.level == "wrong"
     assert "cannot be tried" in found.detail
+
+
+def test_what_is_started_as_the_agent_has_no_secret(
+    silent: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "as-agent"
+    command.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 9\n")
+    command.chmod(0o700)
+    monkeypatch.setenv("CRM_TOKEN", "correct-horse")
+    assert targets.around(silent, [str(command)], {"CRM_TOKEN"}).level == "ok"
+    seen = (tmp_path / "seen").read_text()
+    assert "PATH=" in seen
+    assert "correct-horse" not in seen

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.answers import CRM_TOKEN, answer
+from harness.answers import CRM_TOKEN, EMAIL, SSN, answer
 from harness.expect import leaks, refused
 from harness.gateway import Gateway, MakeGateway, head
 from harness.issuer import Issuer
@@ -55,6 +55,10 @@ rules:
   - id: customer
     allow: GET crm /customers/{id}
     mask: {$.name: redact}
+
+  - id: forms
+    allow: GET crm /forms/{what}
+    detect: [email, card]
 
   - id: everything-else
     allow: GET crm /customers/**
@@ -169,3 +173,21 @@ def test_a_mask_holds_for_other_spellings_of_its_path(own: Gateway, token: str, 
     else:
         name = json.loads(reply.body)["name"]
         assert (name == "[redacted]") is (path != "/customers/7/%6E")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "kept"),
+    [
+        pytest.param("json", 200, f'"ssn":"{SSN}","email":"[redacted email]"', id="document"),
+        pytest.param("html-500", 500, f"{SSN} [redacted email]", id="text"),
+    ],
+)
+def test_forms_are_found_in_documents_and_text(own: Gateway, token: str, what: str, status: int, kept: str) -> None:
+    """What is no e-mail address and no card is left: nothing else was asked for."""
+    reply = own.ask("GET", f"/forms/{what}", token)
+    assert reply.status == status
+    assert kept.encode() in reply.body
+    assert EMAIL.encode() not in reply.body
+    (record,) = own.records(1, path=f"/forms/{what}")
+    assert EMAIL.encode() not in record["flow"].response.raw_content
+    assert record["masks"]["detect email"] > 0

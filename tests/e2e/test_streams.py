@@ -191,6 +191,18 @@ def test_without_masks_bytes_arrive_as_they_are_sent(stream: Open, host: str, ki
     assert one.wire.reply().body == b"".join(sent)
 
 
+def test_a_byte_a_chunk_is_no_work_for_each(stream: Open) -> None:
+    """What has come goes on as one part, however it was cut."""
+    one = stream(CRM)
+    one.begin("/open/bytes", CRM, "text/plain")
+    one.told.say(b"1\r\nx\r\n" * 20_000)
+    one.told.chunk(b"last")
+    one.told.end()
+    one.wire.until(b"last")
+    assert one.wire.received.count(b"\r\n") < 1000
+    assert one.wire.reply().body == b"x" * 20_000 + b"last"
+
+
 def test_a_length_is_kept_where_nothing_is_changed(stream: Open) -> None:
     one = stream(PLAIN)
     one.told.say(

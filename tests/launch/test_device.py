@@ -139,3 +139,9 @@ async def test_what_is_no_description_of_it(monkeypatch: pytest.MonkeyPatch, ans
     agent(monkeypatch, answer)
     with pytest.raises(SecretUnavailable, match=said):
         await discover(ISSUER, None)
+
+
+def test_its_refresh_token_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, _, _ = agent(monkeypatch)
+    device.refresh_token = "refresh-correct-horse"
+    assert "correct-horse" not in repr(device)

@@ -29,6 +29,11 @@ def test_every_client_finds_the_relay_and_trusts_the_bundle() -> None:
         pytest.param("npm_config_https_proxy", id="another proxy for one tool"),
         pytest.param("NPM_CONFIG_NOPROXY", id="exceptions for one tool"),
         pytest.param("PIP_PROXY", id="another proxy for pip"),
+        pytest.param("grpc_proxy", id="another proxy for gRPC"),
+        pytest.param("no_grpc_proxy", id="exceptions for gRPC"),
+        pytest.param("CARGO_HTTP_PROXY", id="another proxy for cargo"),
+        pytest.param("CLOUDSDK_PROXY_ADDRESS", id="another proxy for gcloud"),
+        pytest.param("GIT_SSL_CAPATH", id="more certificates for git"),
     ],
 )
 def test_what_leads_around_the_gateway_is_taken_out(name: str) -> None:

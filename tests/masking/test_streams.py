@@ -12,6 +12,7 @@ from lockgate.bodies.pipeline import Pipeline
 from lockgate.errors import BodyUnreadable, MaskingFailed
 from lockgate.masking import Masker, compile_masks
 from lockgate.masking.streams import mask_stream, masked_document
+from lockgate.masking.whole import mask_body
 from lockgate.model import Mask
 
 MASKS = [Mask("$..ssn", "redact"), Mask("$.list[0]", "drop")]
@@ -78,3 +79,10 @@ def test_what_cannot_be_masked_is_not_seen(masker: Masker) -> None:
     with pytest.raises(MaskingFailed):
         masked_document(masker, counts, {1: "no text for a name"})
     assert counts == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_documents_that_are_there_whole(masker: Masker, kind: str) -> None:
+    seen, counts = mask_body(masker, frame(kind, [DOCUMENT, DOCUMENT]), kind)
+    assert [json.loads(line.removeprefix(b"data: ")) for line in seen.split(b"\n") if line] == [SEEN, SEEN]
+    assert counts == {"$..ssn": 4, "$.list[0]": 2}

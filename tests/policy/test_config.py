@@ -169,5 +169,5 @@ def test_the_gateways_own_name_is_taken(loaded: Loaded) -> None:
     own = "{issuer: lockgate, audience: x, algorithms: [ES256], roles: $.roles, jwks_file: k.json}"
     provider = "{issuer: idp, audience: x, roles: $.roles, saml: {metadata: idp.xml}}"
     assert loaded({"gateway.yaml": f"issuers:\n  - {own}\n"}).gateway.issuers[0].issuer == "lockgate"
-    with pytest.raises(RulesInvalid, match="gateway.yaml:2:14: the gateway's own tokens are of lockgate"):
+    with pytest.raises(RulesInvalid, match=r"gateway\.yaml:2:14: the gateway's own tokens are of lockgate"):
         loaded({"gateway.yaml": f"issuers:\n  - {own}\n  - {provider}\n"})

@@ -58,13 +58,7 @@ def parse(data: bytes) -> Any:
     """
     try:
         text = data.decode("utf-8")
-        document = json.loads(
-            text,
-            object_pairs_hook=unique,
-            parse_int=integer,
-            parse_float=number,
-            parse_constant=constant,
-        )
+        document = decoder.decode(text)
         if SURROGATE_ESCAPE.search(text):
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
@@ -112,6 +106,9 @@ def constant(text: str) -> NoReturn:
     raise Irregular(f"{text} is no JSON number")
 
 
+decoder = json.JSONDecoder(object_pairs_hook=unique, parse_int=integer, parse_float=number, parse_constant=constant)
+
+
 def require_depth(document: Any) -> None:
     for depth, _ in enumerate(levels(document)):
         if depth >= MAX_DEPTH:
@@ -146,6 +143,20 @@ def dumps(document: Any) -> bytes:
     Takes what `parse` gives. Raises TypeError or ValueError for anything else (a NaN, a key that is not a string).
     """
     text = encode_plain(document) if is_plain(document) else render(document)
+    return text.encode("utf-8")
+
+
+LINE_ENDS = ("\x85", "\u2028", "\u2029")
+
+
+def dumps_line(document: Any) -> bytes:
+    """As `dumps`, for what is read by lines: some readers end one at each of LINE_ENDS too (Python's `str.splitlines`)."""
+    line = dumps(document)
+    if line.isascii():
+        return line
+    text = line.decode("utf-8")
+    for end in LINE_ENDS:
+        text = text.replace(end, f"\\u{ord(end):04x}")
     return text.encode("utf-8")
 
 

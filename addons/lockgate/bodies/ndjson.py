@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockgate.bodies.json import dumps, media_type, parse
+from lockgate.bodies.json import dumps_line, media_type, parse
 from lockgate.bodies.lines import Lines
 
 MAX_LINE = 1024 * 1024  # bytes: what is kept at most
@@ -47,4 +47,4 @@ class Rewriter:
         return map(self._rewritten, self._lines.end())
 
     def _rewritten(self, line: bytes) -> bytes:
-        return dumps(self._change(parse(line))) if line.strip() else b""
+        return dumps_line(self._change(parse(line))) if line.strip() else b""

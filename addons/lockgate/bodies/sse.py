@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lockgate.bodies.json import dumps, media_type, parse
+from lockgate.bodies.json import dumps_line, media_type, parse
 from lockgate.bodies.lines import Lines
 from lockgate.errors import BodyTooLarge, BodyUnreadable
 
@@ -145,6 +145,6 @@ class Rewriter:
             raise BodyUnreadable("an event's type does not look like one")
         data = event.data
         if data and data != DONE:
-            data = dumps(self._change(parse(data.encode("utf-8")))).decode("utf-8")
+            data = dumps_line(self._change(parse(data.encode("utf-8")))).decode("utf-8")
         retry = event.retry if event.retry is not None and event.retry <= MAX_RETRY else None
         return serialize(Event(data, event.name, None, retry, event.whole))

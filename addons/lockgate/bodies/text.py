@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from email.message import Message
 
 from lockgate.errors import BodyUnreadable
 
 # RFC 2046, 4.1.2, and the WHATWG's encodings: names that mean the same everywhere.
 CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
+TYPE = re.compile(r"text/[a-z0-9!#$&^_.+-]+")  # RFC 6838, 4.2
 
 
 def is_text(content_type: str | None) -> bool:
-    """Whether a Content-Type is of ordinary text. An event stream is not: it is read event by event."""
-    kind = parsed(content_type).get_content_type()
-    return content_type is not None and kind.startswith("text/") and kind != "text/event-stream"
+    """Whether a Content-Type is of ordinary text. An event stream is not: it is read event by event. Neither is what
+    names JSON, in which a value may be escaped.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    return TYPE.fullmatch(kind) is not None and kind != "text/event-stream" and "json" not in kind
 
 
 def charset_of(content_type: str | None) -> str:
-    """The codec to read a text with; UTF-8 where its type does not say. Raises BodyUnreadable for one not known."""
-    named = parsed(content_type).get_param("charset")
-    if named is None:
+    """The codec to read a text with; UTF-8 where its type does not say. Raises BodyUnreadable for one not known, and for
+    two: readers disagree which of them counts.
+    """
+    named = [value for name, value in parsed(content_type).get_params([]) if name.lower() == "charset"]
+    if not named:
         return "utf-8"
     try:
-        return CHARSETS[str(named).lower()]
-    except KeyError:
+        (charset,) = named
+        return CHARSETS[str(charset).lower()]
+    except (KeyError, ValueError):
         raise BodyUnreadable("its charset is not one that is read: utf-8, us-ascii or iso-8859-1") from None
 
 

@@ -104,10 +104,11 @@ def of_rules(
         files.private("CA key", [confdir / "mitmproxy-ca.pem", confdir / "mitmproxy-ca.p12"]),
     ]
     yield asyncio.run(of_identity(generation, state))
+    hidden = secret_variables(generation.credentials.values())
     for each in generation.targets.values():
         for target in each:
             yield [targets.reached(target)]
-            yield [targets.around(target, prefix)]
+            yield [targets.around(target, prefix, hidden)]
 
 
 async def of_identity(generation: Generation, state: Path) -> list[Finding]:

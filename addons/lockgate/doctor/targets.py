@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lockgate.doctor.finding import Finding, note, ok, wrong
 from lockgate.model import Target
@@ -45,16 +46,20 @@ def reached(target: Target) -> Finding:
     return ok(subject, f"{host}:{port} is reached")
 
 
-def around(target: Target, prefix: Sequence[str]) -> Finding:
-    """Whether a process started with `prefix` (as the agent is: `sudo -u agent`) gets a connection by itself."""
+def around(target: Target, prefix: Sequence[str], hidden: Collection[str]) -> Finding:
+    """Whether a process started with `prefix` (as the agent is: `sudo -u agent`) gets a connection by itself.
+
+    `hidden` names variables that it may not have: others of its user could read them.
+    """
     subject = f"around the gateway to {target.name}"
     host, port = target.connect or (target.host, target.port)
     python = "python3" if prefix else sys.executable
     command = [*prefix, python, "-c", PROBE, host, str(port)]
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
     try:
         # What --as names is the operator's own command line.
         code = subprocess.run(  # noqa: S603
-            command, capture_output=True, timeout=TIME * 3, check=False
+            command, env=environment, capture_output=True, timeout=TIME * 3, check=False
         ).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         return wrong(subject, f"cannot be tried: {type(error).__name__}", "Check what --as names.")

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Device:
     scope: str
     audience: str
     say: Callable[[str], None]
-    refresh_token: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
 
     async def token(self) -> str:
         """Raises SecretUnavailable where it was not allowed in time, or the server fails."""

@@ -11,10 +11,21 @@ from lockgate.model import CredentialSpec, SecretSource
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")  # clients differ in which letter case they read: both are set
 NO_PROXY = "NO_PROXY"
 # A list would be trusted beside what is set here, a switch would turn verification off, a log would give keys away.
-WEAKENING = ("SSL_CERT_DIR", "NODE_TLS_REJECT_UNAUTHORIZED", "GIT_SSL_NO_VERIFY", "PYTHONHTTPSVERIFY", "SSLKEYLOGFILE")
+WEAKENING = (
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAPATH",
+    "NODE_USE_SYSTEM_CA",
+    "DENO_TLS_CA_STORE",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "GIT_SSL_NO_VERIFY",
+    "PYTHONHTTPSVERIFY",
+    "SSLKEYLOGFILE",
+)
 # Proxies of single tools, which go before the general ones.
 OTHER_PROXIES = re.compile(
-    r"(npm_config_(https?[-_])?(no)?proxy|pip_proxy|ftp_proxy|git_proxy_command|rsync_proxy)", re.IGNORECASE
+    r"(npm_config_(https?[-_])?(no)?proxy|pip_proxy|ftp_proxy|git_proxy_command|rsync_proxy|(no_)?grpc_proxy"
+    r"|cargo_http_proxy|yarn_https?_proxy|cloudsdk_proxy_\w+|global_agent_(https?|no)_proxy)",
+    re.IGNORECASE,
 )
 
 TRUST = (  # who reads it

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import re2
@@ -41,11 +42,16 @@ IBAN_LENGTHS = {
     }.items()
     for country in countries.split()
 }
-CARD_LENGTHS = range(19, 12, -1)  # ISO/IEC 7812: 13 to 19 digits; the longest that checks is meant
+SHORTEST, LONGEST = 13, 19  # ISO/IEC 7812: digits of a card's number
+DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # Luhn: a digit doubled, its own digits added
 
 EMAIL = re2.compile(r"[\pL\pN._%+'-]+(?:@|%40)[\pL\pN](?:[\pL\pN-]*[\pL\pN])?(?:\.[\pL\pN-]+)+")
 DIGITS = re2.compile(r"\d(?:[ -]?\d){12,}")
-IBAN = re2.compile(r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,}")
+IBAN_BEGINS = re2.compile(r"(?i)\b[A-Z]{2}\d{2}")
+IBAN_OF_LENGTH = {
+    length: re2.compile(rf"(?i)[A-Z]{{2}}\d{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}")
+    for length in set(IBAN_LENGTHS.values())
+}
 PHONE = re2.compile(
     r"(?:\+|\b00)[1-9](?:[ ()./-]{0,2}\d){7,14}"  # E.164: up to 15 digits
     r"|\(\d{2,5}\)[ -]?\d{2,4}(?:[ .-]?\d{2,4}){1,2}"
@@ -103,33 +109,49 @@ def cards(text: str) -> Iterator[Span]:
     """Runs of digits, spaces and hyphens between them, in which a card number stands (Luhn, ISO/IEC 7812-1, B)."""
     for run in DIGITS.finditer(text):
         places = [run.start() + offset for offset, character in enumerate(run.group()) if character.isdecimal()]
-        digits = [int(text[place]) for place in places]
-        first = 0
-        while first <= len(digits) - CARD_LENGTHS[-1]:
-            length = next((each for each in CARD_LENGTHS if is_card(digits[first : first + each], each)), None)
-            if length is not None:
-                yield places[first], places[first + length - 1] + 1
-            first += length or 1
+        for first, end in card_numbers([int(text[place]) for place in places]):
+            yield places[first], places[end - 1] + 1
 
 
-def is_card(digits: list[int], length: int) -> bool:
-    """Whether they are the number of a bank's card: its first digit is 2 to 6, and its last checks the others."""
-    if len(digits) != length or not 2 <= digits[0] <= 6:
-        return False
-    doubled = [digit * 2 for digit in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
+def card_numbers(digits: Sequence[int]) -> Iterator[Span]:
+    """Where bank cards' numbers stand: their first digit is 2 to 6, and their last checks the others. Of several that
+    begin alike the longest is meant.
+    """
+    # Up to each digit: the sum with those at even places doubled, and with those at odd ones.
+    sums = [
+        list(accumulate((DOUBLED[digit] if at % 2 == odd else digit for at, digit in enumerate(digits)), initial=0))
+        for odd in (0, 1)
+    ]
+    first = 0
+    while first <= len(digits) - SHORTEST:
+        begins, first = first, first + 1
+        if not 2 <= digits[begins] <= 6:
+            continue
+        for end in range(min(begins + LONGEST, len(digits)), begins + SHORTEST - 1, -1):
+            sum_to = sums[end % 2]  # the last digit, at `end - 1`, is not doubled
+            if (sum_to[end] - sum_to[begins]) % 10 == 0:
+                yield begins, end
+                first = end
+                break
 
 
 def ibans(text: str) -> Iterator[Span]:
     """Account numbers whose length is their country's and whose check digits hold (ISO 13616, ISO 7064 MOD 97-10)."""
-    for run in IBAN.finditer(text):
-        length = IBAN_LENGTHS.get(run.group()[:2].upper())
-        places = [run.start() + offset for offset, character in enumerate(run.group()) if character not in " -"]
-        if length is None or len(places) < length:
-            continue
-        account = "".join(text[place] for place in places[:length]).upper()
-        if int("".join(str(int(character, 36)) for character in account[4:] + account[:4])) % 97 == 1:
-            yield run.start(), places[length - 1] + 1
+    for found in IBAN_BEGINS.finditer(text):
+        end = end_of_iban(text, found.start())
+        if end is not None:
+            yield found.start(), end
+
+
+def end_of_iban(text: str, start: int) -> int | None:
+    """Where the account number ends that begins with the country at `start`; None where there is none."""
+    length = IBAN_LENGTHS.get(text[start : start + 2].upper())
+    account = length and IBAN_OF_LENGTH[length].match(text[start : start + 2 * length])
+    if not account:
+        return None
+    characters = account.group().replace(" ", "").replace("-", "")
+    number = "".join(str(int(character, 36)) for character in characters[4:] + characters[:4])
+    return start + account.end() if int(number) % 97 == 1 else None
 
 
 DETECTORS: Mapping[str, Callable[[str], Iterable[Span]]] = {

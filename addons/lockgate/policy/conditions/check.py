@@ -13,7 +13,6 @@ from lockgate.policy.conditions.describe import describe, suggestion
 from lockgate.policy.conditions.fields import Fields, field_of
 from lockgate.policy.conditions.functions import FUNCTIONS, METHODS
 from lockgate.policy.conditions.kinds import (
-    ARITHMETIC,
     BOOL,
     DOUBLE,
     DURATION,
@@ -27,9 +26,12 @@ from lockgate.policy.conditions.kinds import (
     Kind,
     alike,
     family,
+    given,
+    lefts,
     list_of,
     map_of,
     of,
+    rights,
     union,
 )
 from lockgate.policy.conditions.regexes import RegexInvalid, compile_regex
@@ -317,16 +319,15 @@ class Checker:
             raise ConditionInvalid(node.offset, f"in looks into lists and objects, not into {right}")
 
     def arithmetic(self, node: Binary, left: Kind, right: Kind) -> Kind:
-        known = GIVEN[node.operator]
-        left = self.narrowed(node.left, left, frozenset([one for one, other in known if other in right.types]), node)
-        right = self.narrowed(node.right, right, frozenset([other for one, other in known if one in left.types]), node)
-        results = {given for (one, other), given in known.items() if one in left.types and other in right.types}
+        left = self.narrowed(node.left, left, lefts(node.operator, right.types), node)
+        right = self.narrowed(node.right, right, rights(node.operator, left.types), node)
+        results = given(node.operator, left.types, right.types)
         if not results:
             hint = ": write whole numbers as decimals (1.0), or double(x)" if {left, right} == {INT, DOUBLE} else ""
             hint = hint or instant_hint(node.left, left, right, "timestamp")
             hint = hint or instant_hint(node.right, right, left, "timestamp")
             raise ConditionInvalid(node.offset, f"CEL has no {left.name} {node.operator} {right.name}{hint}")
-        return of(*results)
+        return Kind(results)
 
     def narrowed(self, node: Node, kind: Kind, types: frozenset[str], use: Node) -> Kind:
         """The kind of `node`, which `use` takes for one of `types`: of an open field, that is known from now on."""
@@ -383,11 +384,6 @@ def instant_hint(operand: Node, one: Kind, other: Kind, function: str) -> str:
 
 
 BY_NAME = frozenset({("request", "query"), ("request", "query_all"), ("request", "headers")})
-# What each operator gives, by the types of both sides.
-GIVEN: Mapping[str, Mapping[tuple[str, str], str]] = {
-    sign: {(left, right): given for (operator, left, right), given in ARITHMETIC.items() if operator == sign}
-    for sign in ("+", "-", "*", "/", "%")
-}
 # What indexes what.
 KEYS: Mapping[str, str] = {"int": "list", "string": "map"}
 NO_MEMBER: Mapping[str, str] = {"path": "the resource captures no", "lists": "gateway.yaml has no list"}

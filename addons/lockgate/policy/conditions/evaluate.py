@@ -88,7 +88,7 @@ class Compiler:
 
     def of_type(self, node: Node, *types: str) -> Part:
         part = self.part(node)
-        certain = frozenset(each for each, name in EXACT.items() if name in types and name not in NUMBERS)
+        certain = certain_of(types)
 
         def run(at: Evaluation) -> Any:
             value = part(at)
@@ -138,7 +138,7 @@ class Compiler:
                 return None
 
     def lookup(self, node: Member | Index) -> Callable[[Evaluation, Mapping[str, Any], str], Any]:
-        require_one_spelling = self.spelling_of(node.operand, member_name(node))
+        require_one_spelling = self.spelling_of(node.operand, lambda: member_name(node))
         of_request = self.stems_from(node.operand, "request")
 
         def run(at: Evaluation, found: Mapping[str, Any], name: str) -> Any:
@@ -154,7 +154,7 @@ class Compiler:
 
     def has(self, node: Has) -> Part:
         name, operand = node.field, self.of_type(node.operand, "map")
-        require_one_spelling = self.spelling_of(node.operand, member_name(node))
+        require_one_spelling = self.spelling_of(node.operand, lambda: member_name(node))
 
         def run(at: Evaluation) -> bool:
             at.spend(1)
@@ -164,7 +164,9 @@ class Compiler:
 
         return run
 
-    def spelling_of(self, node: Node, member: str) -> Callable[[Evaluation, Mapping[str, Any], str], None]:
+    def spelling_of(
+        self, node: Node, member: Callable[[], str]
+    ) -> Callable[[Evaluation, Mapping[str, Any], str], None]:
         """What raises Unevaluable where a target may read another member of what `node` gives than the one named.
 
         `member` is the member as messages show it: as the condition has it, for the name may be of the request.
@@ -177,7 +179,7 @@ class Compiler:
                 raise Unevaluable(f"{describe(node)} has a member whose name differs in letter case only")
             parameters = at.parameters(found) if of_request else None
             if parameters is not None and not parameters.has_one_spelling(name):
-                raise Unevaluable(f"{member} is given in another spelling")
+                raise Unevaluable(f"{member()} is given in another spelling")
 
         return require
 
@@ -312,7 +314,7 @@ class Compiler:
         return run
 
     def within(self, node: Binary) -> Part:
-        require_one_spelling = self.spelling_of(node.right, f"{describe(node.right)}[{describe(node.left)}]")
+        require_one_spelling = self.spelling_of(node.right, lambda: f"{describe(node.right)}[{describe(node.left)}]")
 
         def answer(at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
             found = type_of(right, node.right)
@@ -400,6 +402,12 @@ def typed(value: Any, node: Node, types: tuple[str, ...]) -> Any:
     if found not in types:
         raise wrong_type(node, found, *types)
     return exact(value) if found in NUMBERS else value
+
+
+@lru_cache
+def certain_of(types: tuple[str, ...]) -> frozenset[type]:
+    """The classes whose values are surely of one of these types: not numbers, for which more is asked."""
+    return frozenset(each for each, name in EXACT.items() if name in types and name not in NUMBERS)
 
 
 def member_name(node: Member | Has | Index) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 # The CEL types of values, with what messages call them, in the order in which they name several.
 WORDS: Mapping[str, str] = {
@@ -145,3 +146,24 @@ ARITHMETIC: Mapping[tuple[str, str, str], str] = {
     ("-", "timestamp", "timestamp"): "duration",
     ("-", "duration", "duration"): "duration",
 }
+
+
+@lru_cache
+def given(operator: str, left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
+    """The types of what an operator gives that has one of these on each side; none where it takes no two of them."""
+    return frozenset(
+        result
+        for (sign, one, other), result in ARITHMETIC.items()
+        if sign == operator and one in left and other in right
+    )
+
+
+@lru_cache
+def lefts(operator: str, right: frozenset[str]) -> frozenset[str]:
+    """What an operator takes on its left with one of these types on its right."""
+    return frozenset(one for sign, one, other in ARITHMETIC if sign == operator and other in right)
+
+
+@lru_cache
+def rights(operator: str, left: frozenset[str]) -> frozenset[str]:
+    return frozenset(other for sign, one, other in ARITHMETIC if sign == operator and one in left)
