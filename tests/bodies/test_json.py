@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.bodies.json import MAX_DEPTH, Float, dumps, is_json, parse
+from lockgate.bodies.json import MAX_DEPTH, Float, dumps, dumps_line, is_json, parse
 from lockgate.errors import BodyUnreadable
 
 NUMBER_TEXT = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
@@ -160,6 +160,14 @@ def test_deep_nesting_is_refused_in_a_thread_too():
 def test_the_greatest_depth_is_taken():
     text = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     assert dumps(parse(text)) == text
+
+
+def test_a_line_is_one_to_every_reader():
+    document = {"a\u2028": ["b\x85\u2029\x0b\x0c\x1c\x1d\x1e\r\n"], "c": "\u00e9\u2027"}
+    line = dumps_line(document)
+    assert line.decode().splitlines() == [line.decode()]
+    assert parse(line) == document
+    assert "\u00e9\u2027" in line.decode()
 
 
 def test_surrogate_pairs_are_characters():

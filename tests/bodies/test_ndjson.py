@@ -37,7 +37,7 @@ def rewritten(*parts: bytes, limit: int = 1000) -> bytes:
         pytest.param(b"1\r\n2\r\n", b"[1]\n[2]\n", id="crlf"),
         pytest.param(b"1\n\n \n2\n", b"[1]\n\n\n[2]\n", id="blank"),
         pytest.param(b"1\n2", b"[1]\n[2]", id="no-end"),
-        pytest.param(b'"\\n\\u2028"\n', '["\\n\u2028"]\n'.encode(), id="no-line-end-but-these"),
+        pytest.param('"\u2028\x85"\n'.encode(), b'["\\u2028\\u0085"]\n', id="no-line-end-for-any-reader"),
         pytest.param(b"", b"", id="nothing"),
     ],
 )

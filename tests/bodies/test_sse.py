@@ -177,6 +177,7 @@ def rewriting() -> Callable[..., bytes]:
         pytest.param(b'data: {"a":\ndata: 1.10}\n\n', b'data: [{"a":1.10}]\n\n', id="two-lines"),
         pytest.param(b'data: "\\n\\r"\r\r', b'data: ["\\n\\r"]\n\n', id="line-ends-in-strings"),
         pytest.param(b"data: null\n\n", b"data: [null]\n\n", id="null"),
+        pytest.param('data: "\u2029"\n\n'.encode(), b'data: ["\\u2029"]\n\n', id="no-line-end-for-any-reader"),
         pytest.param(b"event: a_b.c-d/1\ndata: 1\n\n", b"event: a_b.c-d/1\ndata: [1]\n\n", id="type"),
         pytest.param(b"data: [DONE]\n\n", b"data: [DONE]\n\n", id="done"),
         pytest.param(b"id: 1\ndata:\n\n", b"data: \n\n", id="nothing-to-hide"),

@@ -14,6 +14,12 @@ from lockgate.errors import BodyUnreadable
         pytest.param("text/plain", True, id="plain"),
         pytest.param("Text/CSV; charset=utf-8; header=present", True, id="parameters"),
         pytest.param("text/event-stream", False, id="events"),
+        pytest.param("text/event-stream, text/plain", False, id="two types"),
+        pytest.param("application/json, text/html", False, id="two types, JSON first"),
+        pytest.param("html", False, id="no type"),
+        pytest.param("text/plain/x", False, id="no type, nearly"),
+        pytest.param("text/json", False, id="JSON by another name"),
+        pytest.param("text/x-ndjson; charset=utf-8", False, id="JSON lines by another name"),
         pytest.param("application/json", False, id="JSON"),
         pytest.param("application/octet-stream; x=text/plain", False, id="in a parameter"),
         pytest.param("", False, id="empty"),
@@ -44,6 +50,8 @@ def test_there_and_back(content_type: str, body: bytes) -> None:
         pytest.param("text/plain; charset=us-ascii", b"J\xf6rg", id="not ASCII"),
         pytest.param("text/plain; charset=utf-7", b"+AGEAQABi-", id="a charset that hides what it says"),
         pytest.param("text/plain; charset=utf-16", b"\xff\xfea\x00", id="UTF-16"),
+        pytest.param("text/plain; charset=utf-8; Charset=utf-16-le", b"a\x00", id="two charsets"),
+        pytest.param("text/plain; charset*=utf-8''utf-16-le", b"a\x00", id="a charset in RFC 2231's form"),
     ],
 )
 def test_what_has_no_certain_meaning(content_type: str, body: bytes) -> None:

@@ -59,3 +59,18 @@ def test_lines_past_the_limit_of_their_file_are_noted_once(document: Document) -
     assert [str(problem) for problem in problems] == [
         "roles/a.yaml:4:5: the lines of this file name more than 200000 pairs of a verb and a target: split the file"
     ]
+
+
+def test_masks_past_the_limit_of_their_file_are_noted_once(document: Document) -> None:
+    problems: list[Problem] = []
+    budgets = Budgets(problems)
+    assert all(budgets.allow_masks(document, PATH, masks=100, shown=0) for _ in range(20))
+    assert budgets.allow_masks(document, PATH, masks=1, shown=100)
+    assert budgets.allow_masks(document, PATH, masks=0, shown=100)
+    assert budgets.meetings == {document.file: 20 * 100 * 99 + 100}
+    assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
+    assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
+    assert [str(problem) for problem in problems] == [
+        "roles/a.yaml:3:5: the rules of this file have too many masks each:"
+        " say them shorter, as with $..name, or split the file"
+    ]

@@ -349,7 +349,7 @@ def long_conditions(term: str) -> str:
     ],
 )
 def test_more_than_anybody_writes_is_refused_soon(name: str, content: str) -> None:
-    soon(name, content.encode())
+    soon(name, content.encode(), seconds=4)  # one or so, where the machine does nothing else
 
 
 def test_many_verbs_at_many_targets_are_refused_soon() -> None:
@@ -359,7 +359,7 @@ def test_many_verbs_at_many_targets_are_refused_soon() -> None:
     soon(ROLE, rules.encode(), {"targets.yaml": targets.encode()})
 
 
-def soon(name: str, content: bytes, beside: Mapping[str, bytes] | None = None) -> None:
+def soon(name: str, content: bytes, beside: Mapping[str, bytes] | None = None, seconds: float = 2) -> None:
     before = time.process_time()
     judged({name: content, **(beside or {})})
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < seconds

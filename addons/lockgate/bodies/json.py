@@ -146,11 +146,11 @@ def dumps(document: Any) -> bytes:
     return text.encode("utf-8")
 
 
-LINE_ENDS = ("\x85", "\u2028", "\u2029")
+LINE_ENDS = ("\x85", "\u2028", "\u2029")  # beside control characters, which JSON escapes
 
 
 def dumps_line(document: Any) -> bytes:
-    """As `dumps`, for what is read by lines: some readers end one at each of LINE_ENDS too (Python's `str.splitlines`)."""
+    """As `dumps`, for what is read by lines: readers that end one at each of LINE_ENDS (`str.splitlines`) find none."""
     line = dumps(document)
     if line.isascii():
         return line

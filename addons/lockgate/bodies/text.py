@@ -21,8 +21,9 @@ def is_text(content_type: str | None) -> bool:
 
 
 def charset_of(content_type: str | None) -> str:
-    """The codec to read a text with; UTF-8 where its type does not say. Raises BodyUnreadable for one not known, and for
-    two: readers disagree which of them counts.
+    """The codec to read a text with; UTF-8 where its type does not say.
+
+    Raises BodyUnreadable for one not known, and for two: readers disagree which of them counts.
     """
     named = [value for name, value in parsed(content_type).get_params([]) if name.lower() == "charset"]
     if not named:

@@ -17,6 +17,7 @@ from lockgate.policy.rules import Line
 MAX_WORDS = 150_000  # of conditions, that are not the same; two comparisons with && between them have about 16
 REGEX_WORDS = 200  # that one matches() counts as: compiling its pattern takes as long
 MAX_PAIRS = 200_000  # of a verb and a target, over all lines
+MAX_MEETINGS = 200_000  # of a mask and another path of its rule, which are held against each other
 
 WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -28,6 +29,7 @@ class Budgets:
     problems: list[Problem]
     words: Counter[str] = field(default_factory=Counter)  # by file
     pairs: Counter[str] = field(default_factory=Counter)
+    meetings: Counter[str] = field(default_factory=Counter)
 
     def allow_conditions(self, document: Document, path: Path, *texts: str | None) -> bool:
         """Whether these conditions of the rule at `path` may be compiled."""
@@ -40,6 +42,13 @@ class Budgets:
         pairs = sum(len(line.verbs) * len(line.targets) for line in lines)
         message = f"the lines of this file name more than {MAX_PAIRS} pairs of a verb and a target: split the file"
         return self.spend(self.pairs, pairs, MAX_PAIRS, document, path, message)
+
+    def allow_masks(self, document: Document, path: Path, masks: int, shown: int) -> bool:
+        """Whether so many masks and shown paths of the rule or target at `path` may be looked at."""
+        message = (
+            "the rules of this file have too many masks each: say them shorter, as with $..name, or split the file"
+        )
+        return self.spend(self.meetings, masks * (masks - 1 + shown), MAX_MEETINGS, document, path, message)
 
     def spend(self, spent: Counter[str], amount: int, most: int, document: Document, path: Path, message: str) -> bool:
         before = spent[document.file]

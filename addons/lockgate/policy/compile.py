@@ -51,7 +51,7 @@ class Compiler:
         """Compile the rule at `path` and file it under each of its lines' targets and verbs."""
         verdict = Verdict(entry.verdicts[0])
         name = f"{owner}/{entry.id}"
-        left_out = alterations(document, path, entry, name, self.problems)
+        left_out = self.left_out(document, path, entry, name)
         when, unless = self.conditions(document, path, entry)
         rule = Rule(
             name=name,
@@ -88,6 +88,11 @@ class Compiler:
             if line is not None:
                 self.places[line] = (document, where)
                 yield line
+
+    def left_out(self, document: Document, path: Path, entry: RuleEntry | Guardrail | Target, name: str) -> Alterations:
+        if not self.budgets.allow_masks(document, path, len(entry.mask), len(entry.show)):
+            return Alterations()
+        return alterations(document, path, entry, name, self.problems)
 
     def conditions(
         self, document: Document, path: Path, entry: RuleEntry | Guardrail
@@ -167,12 +172,12 @@ def compile_policy(
                 compiler.add(guardrails.document, GUARDRAILS, path, entry)
             else:
                 owner = f"{GUARDRAILS}/{entry.id}"
-                everywhere.append(alterations(guardrails.document, path, entry, owner, problems))
+                everywhere.append(compiler.left_out(guardrails.document, path, entry, owner))
     by_target = {name: list(everywhere) for name in compiler.targets or ()}
     if targets is not None:
         for path, target in targets.entries:
             name = str(path[-1])
-            by_target[name].append(alterations(targets.document, path, target, f"targets/{name}", problems))
+            by_target[name].append(compiler.left_out(targets.document, path, target, f"targets/{name}"))
     rules = {owner: tuple(each) for owner, each in compiler.rules.items()}
     merged = {name: joined(each) for name, each in by_target.items()}
     policy = Policy(lineages(roles, problems), rules, compiler.index, merged)

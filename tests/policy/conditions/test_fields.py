@@ -169,6 +169,18 @@ def test_json_has_no_instants(text: str, message: str) -> None:
     assert caught.value.message.endswith(message)
 
 
+def test_types_that_follow_from_one_another_in_many_steps() -> None:
+    chain = [f"body.a{each} == body.a{each + 1}" for each in range(20)]
+    text = " && ".join([*chain, 'body.a20 == "x"'])
+    with pytest.raises(ConditionInvalid) as caught:
+        compile_condition(text, [])
+    assert caught.value.message == (
+        "the types of its fields follow from one another in too many steps: declare them under types"
+    )
+    compile_condition(text, [], types={f"body.a{each}": "string" for each in range(21)})
+    compile_condition(" && ".join(['body.a20 == "x"', *reversed(chain)]), [])
+
+
 def answer(text: str, body: Any, types: dict[str, str] | None = None) -> bool | None:
     """None where there is no certain answer."""
     try:
