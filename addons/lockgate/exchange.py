@@ -153,6 +153,7 @@ class Exchange:
     decision: Decision | None = None  # Decide
     unrevoked: Callable[[Exchange], None] | None = None  # Decide: the door calls it before the request is sent
     standing: Generation | None = None  # Decide: the rules that were last found to allow it
+    stood_at: float = 0.0  # Decide: when that was, in monotonic seconds
     recheck: Callable[[Exchange], None] | None = None  # Decide: the door calls it before each part of a streamed answer
     credential: Credential | Signer | None = field(default=None, repr=False)  # Inject; the door: what a signer made
     certificate: ClientCertificate | None = field(default=None, repr=False)  # Inject

@@ -209,6 +209,14 @@ def test_headers_that_override_are_refused(name: str) -> None:
         read("POST", CRM, "/a", [(name, "DELETE")], {})
 
 
+@pytest.mark.parametrize(
+    "name", ["X-Amz-Copy-Source", "x-amz-rename-source", "x-ms-copy-source", "X-Goog-Copy-Source", "X-Copy-From"]
+)
+def test_headers_that_name_a_second_resource_are_refused(name: str) -> None:
+    with pytest.raises(RequestUnreadable, match="second resource"):
+        read("PUT", CRM, "/mine/key", [(name, "/secret/key")], {})
+
+
 @pytest.mark.parametrize("name", ["X_Tenant", "x-ten_ant", "X_HTTP_Method_Override", "_"])
 def test_header_names_with_an_underscore_are_refused(name: str) -> None:
     with pytest.raises(RequestUnreadable, match="underscore, which some targets read as a hyphen"):

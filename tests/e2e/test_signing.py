@@ -185,11 +185,10 @@ def test_a_real_client(client: Any, aws: Aws) -> None:
         assert "ContentEncoding" not in found
     listed = client.list_objects_v2(Bucket="reports", Prefix="a folder/", MaxKeys=5)
     assert [each["Key"] for each in listed["Contents"]] == ["a folder/with spaces.txt"]
-    client.copy_object(Bucket="reports", Key="copy", CopySource={"Bucket": "reports", "Key": KEYS[1]})
-    assert client.head_object(Bucket="reports", Key="copy")["ContentLength"] == 3700
-    client.delete_object(Bucket="reports", Key="copy")
+    assert client.head_object(Bucket="reports", Key=KEYS[1])["ContentLength"] == 3700
+    client.delete_object(Bucket="reports", Key=KEYS[1])
     with pytest.raises(ClientError, match="404"):
-        client.head_object(Bucket="reports", Key="copy")
+        client.head_object(Bucket="reports", Key=KEYS[1])
     assert aws.wrong == []
     assert {(each.key_id, each.region, each.service) for each in aws.signed} == {(KEY_ID, "eu-central-1", "s3")}
     assert not any("placeholder" in seen for seen, _ in aws.seen)
@@ -218,6 +217,13 @@ def test_what_the_rules_deny_is_not_sent(client: Any, aws: Aws) -> None:
         client.put_bucket_acl(Bucket="reports", ACL="public-read")
     with pytest.raises(ClientError, match="403"):
         client.list_buckets()
+    assert len(aws.seen) == before
+
+
+def test_a_copy_is_not_sent_since_no_rule_sees_what_is_copied(client: Any, aws: Aws) -> None:
+    before = len(aws.seen)
+    with pytest.raises(ClientError, match="400"):
+        client.copy_object(Bucket="reports", Key="copy", CopySource={"Bucket": "payroll", "Key": "all"})
     assert len(aws.seen) == before
 
 

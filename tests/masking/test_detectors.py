@@ -121,7 +121,10 @@ def test_any_text_can_be_looked_through_twice(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [pytest.param(part, id=part) for part in ("4", "4 ", "4026 ", "a@", "+4", "DE89", "DE89 ", "eyJa.", "-----BEGIN A-----", "(1)")],
+    [
+        pytest.param(part, id=part)
+        for part in ("4", "4 ", "4026 ", "a@", "+4", "DE89", "DE89 ", "eyJa.", "-----BEGIN A-----", "(1)")
+    ],
 )
 def test_hostile_text_costs_no_more_than_other_text(part: str) -> None:
     text = part * (400_000 // len(part))

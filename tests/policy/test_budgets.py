@@ -41,7 +41,7 @@ def test_conditions_past_the_limit_of_their_file_are_noted_once(document: Docume
     assert not budgets.allow_conditions(document, PATH, "a", None)
     assert not budgets.allow_conditions(document, PATH, "a", None)
     assert [str(problem) for problem in problems] == [
-        "roles/a.yaml:3:5: the conditions of this file have more than 150000 words and signs: split the file"
+        "roles/a.yaml:3:5: the conditions of this file have more than 200000 words and signs: split the file"
     ]
     other = read("roles/b.yaml", b"role: b\nrules: []\n")
     assert budgets.allow_conditions(other, PATH, text, text)
@@ -71,6 +71,8 @@ def test_masks_past_the_limit_of_their_file_are_noted_once(document: Document) -
     assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
     assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
     assert [str(problem) for problem in problems] == [
-        "roles/a.yaml:3:5: the rules of this file have too many masks each:"
-        " say them shorter, as with $..name, or split the file"
+        (
+            "roles/a.yaml:3:5: the rules of this file have too many masks each:"
+            " say them shorter, as with $..name, or split the file"
+        )
     ]

@@ -35,6 +35,8 @@ MAX_FIELDS = 200
 OVERRIDES = frozenset(
     {"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"}
 )
+# By which object stores (AWS, Azure, Google, ...) read a second resource, that no rule sees: as WebDAV's COPY does.
+SECOND_RESOURCE = re.compile(r"x-[a-z]+-(copy|rename)-source|x-copy-from")
 METHOD_PARAMETER = re.compile(r"\s*[_.]method\b", re.IGNORECASE)  # Rails, Laravel; PHP reads `.` as `_`
 
 
@@ -166,8 +168,8 @@ def read(
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """Header fields by lower-case name, every value in order.
 
-    Raises RequestUnreadable for one that overrides, for a name with `_`, which CGI and WSGI make the same as `-` (RFC
-    3875, section 4.1.18), and for more than `MAX_FIELDS`.
+    Raises RequestUnreadable for one that overrides or names a second resource, for a name with `_`, which CGI and WSGI
+    make the same as `-` (RFC 3875, section 4.1.18), and for more than `MAX_FIELDS`.
     """
     if len(headers) > MAX_FIELDS:
         raise RequestUnreadable(f"it has more than {MAX_FIELDS} header fields")
@@ -178,5 +180,7 @@ def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
             raise RequestUnreadable("a header's name has an underscore, which some targets read as a hyphen")
         if name in OVERRIDES:
             raise RequestUnreadable(f"the header {name} asks for another method or path than the request line")
+        if SECOND_RESOURCE.fullmatch(name):
+            raise RequestUnreadable(f"the header {name} names a second resource, which no rule sees")
         found.setdefault(name, []).append(value.strip(" \t"))
     return {name: tuple(values) for name, values in found.items()}

@@ -58,6 +58,8 @@ def parse(data: bytes) -> Any:
     """
     try:
         text = data.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise Irregular("it begins with a BOM")
         document = decoder.decode(text)
         if SURROGATE_ESCAPE.search(text):
             json.dumps(document, ensure_ascii=False).encode("utf-8")

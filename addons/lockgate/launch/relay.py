@@ -1,7 +1,8 @@
 """A proxy on loopback between an agent's process and the gateway: it adds the token, so that the process has none.
 
 The process gets a password that opens this relay alone. A tunnel keeps the token of its CONNECT (the gateway holds it
-to that), so one whose token is about to end is closed while nothing is under way in it, and the client opens another.
+to that). The gateway closes one that is used in its token's last half minute; one that lies unused is closed here, and the
+client opens another. A stream that pauses for less than that goes on.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ HEAD_TIME = 30.0  # seconds for a head to arrive
 CONNECT_TIME = 10.0  # seconds to reach the gateway
 CHUNK = 64 * 1024
 BEFORE_END = 60.0  # seconds before its token ends that an idle tunnel is closed; half the rest of a shorter life
-QUIET = 0.25  # seconds without a byte after the gateway spoke last: then nothing is under way
-LOOK = 0.1  # seconds between looks at it
+QUIET = 20.0  # seconds without a byte after the gateway spoke last: then, most likely, nothing is under way
+LOOK = 0.5  # seconds between looks at it
 REPLACED = (b"proxy-authorization", b"proxy-connection")
 
 

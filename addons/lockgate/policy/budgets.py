@@ -14,7 +14,7 @@ from lockgate.errors import Problem
 from lockgate.policy.documents import Document, Path
 from lockgate.policy.rules import Line
 
-MAX_WORDS = 150_000  # of conditions, that are not the same; two comparisons with && between them have about 16
+MAX_WORDS = 200_000  # of conditions, that are not the same; two comparisons with && between them have about 16
 REGEX_WORDS = 200  # that one matches() counts as: compiling its pattern takes as long
 MAX_PAIRS = 200_000  # of a verb and a target, over all lines
 MAX_MEETINGS = 200_000  # of a mask and another path of its rule, which are held against each other

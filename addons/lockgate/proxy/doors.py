@@ -281,6 +281,7 @@ class GatedStream(HttpStream):
                 raise Shut("the response is neither masked nor the gateway's own")
             if self._streams:
                 return self._stream_head(answer)
+            self._require_unrevoked()
             self._answered = True
             answer = self._handing(answer)
             sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), not answer.body), client)]
@@ -347,6 +348,14 @@ class GatedStream(HttpStream):
         if found.refusal or found.recheck is None:
             raise Shut("what is streamed is not allowed")
         found.recheck(found)
+
+    def _require_unrevoked(self) -> None:
+        """What a target answered goes to nobody whose access was revoked meanwhile."""
+        found = exchange(self.flow)
+        if found.sent and not found.refusal:
+            if found.unrevoked is None:
+                raise Shut("not known whether it is revoked")
+            found.unrevoked(found)
 
     def _is_tunnel(self) -> bool:
         """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""

@@ -18,6 +18,7 @@ from lockgate.policy.rules import Policy
 from lockgate.refusals import NOT_KNOWN, Refusal
 from lockgate.runtime import Runtime
 
+STANDS = 1.0  # seconds that a decision stands without another look: rules expire, and conditions may read the clock
 REVOKED = Refusal(403, "This access has been revoked.", "Do not retry. Ask the operator.", close=True)
 RULES_CHANGED = Refusal(403, "The rules have changed, and no longer allow this as it was.", "Ask again.", close=True)
 
@@ -38,6 +39,7 @@ class Decide:
             raise Refused(Refusal(403, "None of the caller's roles is known here.", "Ask the operator for a role."))
         decision = authorize(policy, found.principal, found.actions, found.facts, self._runtime.now())
         found.decision = decision
+        found.stood_at = time.monotonic()
         found.standing, found.recheck = found.generation, self.recheck
         if decision.verdict is Verdict.DENY:
             raise Refused(Refusal(403, explain(decision, found.actions[0].verb), _next(decision), decision.rule))
@@ -51,11 +53,12 @@ class Decide:
         """
         self._require_unrevoked(found)
         generation = self._runtime.current.generation
-        if generation is found.standing:
+        elapsed = time.monotonic() - found.stood_at
+        if generation is found.standing and elapsed < STANDS:
             return
         if not _stands(found, generation, self._runtime.now()):
             raise Refused(RULES_CHANGED)
-        found.standing = generation
+        found.standing, found.stood_at = generation, time.monotonic()
 
     def _require_unrevoked(self, found: Exchange) -> None:
         """Raises Refused where the caller or the target is revoked, or that is not known."""
