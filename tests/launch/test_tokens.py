@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -82,7 +84,7 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 async def test_a_command_prints_one() -> None:
-    assert await tokens.from_command([sys.executable, "-c", "print('a.b.c')"]) == "a.b.c"
+    assert await tokens.from_command([sys.executable, "-c", "print('a.b.c')"], {}) == "a.b.c"
 
 
 @pytest.mark.parametrize(
@@ -96,13 +98,34 @@ async def test_a_command_prints_one() -> None:
 )
 async def test_a_command_that_gives_none(command: list[str], said: str) -> None:
     with pytest.raises(SecretUnavailable, match=said):
-        await tokens.from_command(command)
+        await tokens.from_command(command, {})
 
 
 async def test_a_command_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "COMMAND_TIME", 0.2)
     with pytest.raises(SecretUnavailable, match="not done"):
-        await tokens.from_command([sys.executable, "-c", "import time; time.sleep(60)"])
+        await tokens.from_command([sys.executable, "-c", "import time; time.sleep(60)"], {})
+
+
+async def test_a_command_gets_the_environment_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_TOKEN", "the-targets-secret")
+    script = "import os; print('seen' if 'CRM_TOKEN' in os.environ else 'a.b.c')"
+    assert await tokens.from_command([sys.executable, "-c", script], {}) == "a.b.c"
+
+
+async def test_what_a_command_leaves_running_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tokens, "COMMAND_TIME", 0.5)
+    script = tmp_path / "command"
+    script.write_text("#!/bin/sh\nsleep 60 &\nwait\n")
+    script.chmod(0o700)
+    with pytest.raises(SecretUnavailable, match="not done"):
+        await asyncio.wait_for(tokens.from_command([str(script)], {"PATH": "/usr/bin:/bin"}), 10)
+
+
+async def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token")
+    with pytest.raises(SecretUnavailable, match="gives nothing"):
+        await tokens.from_file(tmp_path / "token")
 
 
 async def test_the_development_issuers_faults_are_said() -> None:

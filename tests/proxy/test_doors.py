@@ -308,6 +308,16 @@ def test_an_error_says_nothing_of_the_wire(case: Case) -> None:
     assert sends[0].event.response.status_code == 502
 
 
+def test_what_was_answered_goes_to_nobody_who_was_revoked_meanwhile(case: Case) -> None:
+    def revoked(_: Exchange) -> None:
+        raise Refused(Refusal(403, "Revoked."))
+
+    case.flow.response = http.Response.make(200, b"masked")
+    case.found.answer, case.found.sent, case.found.unrevoked = Answer.of(case.flow.response), True, revoked
+    with pytest.raises(Refused):
+        case.stream._to_agent(ResponseHeaders(1, case.flow.response))
+
+
 # An answer that is streamed
 
 

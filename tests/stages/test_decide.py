@@ -207,6 +207,24 @@ def test_under_other_rules_it_is_decided_again_once(
     assert rechecked(found)
 
 
+def test_after_a_while_it_is_decided_again_under_the_same_rules(
+    runtime: Runtime,
+    streaming: Callable[..., Exchange],
+    make_generation: Callable[..., Generation],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A deny may begin to count, and a rule end, without a change of the rules."""
+    night = "rules: [{id: night, deny: any plain, when: now.getHours() >= 22}]"
+    put_in_force(runtime, make_generation(guardrails=night))
+    monkeypatch.setattr(runtime, "now", lambda: datetime(2029, 6, 1, 21, 59, tzinfo=UTC), raising=False)
+    found = streaming()
+    assert rechecked(found)
+    monkeypatch.setattr(runtime, "now", lambda: datetime(2029, 6, 1, 22, 0, tzinfo=UTC), raising=False)
+    assert rechecked(found)
+    found.stood_at -= decide.STANDS
+    assert not rechecked(found)
+
+
 NEW = ""  # the file is a new one
 OTHER_ISSUER = "{issuer: 'https://x.example', audience: x, algorithms: [ES256], roles: $.r, jwks_file: x.json}"
 STANDING = [

@@ -8,7 +8,7 @@ from typing import Any
 from lockgate.bodies.json import dumps_line, media_type, parse
 from lockgate.bodies.lines import Lines
 
-MAX_LINE = 1024 * 1024  # bytes: what is kept at most
+MAX_LINE = 256 * 1024  # bytes: what is kept at most
 # None of them is registered with IANA.
 TYPES = frozenset(
     {

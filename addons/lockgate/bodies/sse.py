@@ -11,7 +11,7 @@ from lockgate.bodies.json import dumps_line, media_type, parse
 from lockgate.bodies.lines import Lines
 from lockgate.errors import BodyTooLarge, BodyUnreadable
 
-MAX_EVENT = 1024 * 1024  # bytes, comments apart
+MAX_EVENT = 256 * 1024  # bytes, comments apart
 BOM = b"\xef\xbb\xbf"
 MILLISECONDS = re.compile(r"[0-9]{1,9}")
 # A type such as `message_start` or `response.output_text.delta`. A name that is long or full of digits may be a value.

@@ -22,7 +22,7 @@ from lockgate.doctor import files, identity, installation, targets
 from lockgate.doctor.finding import Finding, wrong
 from lockgate.doctor.gateway import examined
 from lockgate.errors import SetupError
-from lockgate.identity.dev import mint
+from lockgate.identity.dev import key_path, mint
 from lockgate.launch import certificates, tokens
 from lockgate.launch.environment import secret_variables
 from lockgate.launch.tokens import Source
@@ -144,6 +144,10 @@ def token_source(generation: Generation, state: Path, roles: tuple[str, ...], to
     if roles and not any(issuer.dev for issuer in generation.gateway.issuers):
         raise click.UsageError("--role needs the development issuer, which the rules do not have; use --token-file")
     if roles:
+        if not key_path(state).exists():
+            raise click.UsageError(
+                f"{state} has no key of the development issuer: name the gateway's state with --state"
+            )
         return partial(tokens.minted, lambda: mint(state, roles, TOKEN_LIFE, time.time(), "doctor"))
     return None
 

@@ -12,7 +12,7 @@ import click
 
 from lockgate.cli.printed import dump, moment, say
 from lockgate.cli.token import duration
-from lockgate.errors import SetupError
+from lockgate.errors import RulesInvalid, SetupError
 from lockgate.identity.revocations import Revocation, change
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.load import load
@@ -73,7 +73,7 @@ def revoke(
     whom = [value for value in (jti, subject, role) if value is not None]
     named = [*whom, *([] if target is None else [target])]
     require_one(named, whom, only_list, lift, issuer)
-    directory = state or state_of(rules, target)
+    directory = state or state_of(rules, target, role)
     now = time.time()
     until = now + seconds if seconds else None
     added = Revocation(token_hex(3), now, jti, subject, issuer, role, target, until, reason)
@@ -116,9 +116,18 @@ def show(entries: Sequence[Revocation]) -> None:
         click.echo("Nothing is revoked.", err=True)
 
 
-def state_of(rules: Path, target: str | None) -> Path:
-    """The state directory that the rules name. Raises UsageError for a `target` that they do not have."""
-    generation = load(rules)
+def state_of(rules: Path, target: str | None, role: str | None) -> Path:
+    """The state directory that the rules name. Raises UsageError for a `target` or `role` that they do not have."""
+    try:
+        generation = load(rules)
+    except RulesInvalid as invalid:
+        detail = f"{invalid}\nThe rules here have errors: mend them, or name the gateway's state with --state"
+        raise click.UsageError(detail) from None
+    if role is not None and not generation.policy.knows(role):
+        known = suggestion(role, generation.policy.lineages)
+        raise click.UsageError(
+            f"{rules} has no role {role}: {known}; a role counts by its name there, not its issuer's"
+        )
     if target is not None and target not in generation.targets:
         raise click.UsageError(f"{rules} has no target {target}: {suggestion(target, generation.targets)}")
     return Path(generation.gateway.state)

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,8 +119,19 @@ def run(command: tuple[str, ...], **options: Any) -> int:
 
     if rules is None:
         say(f"{options['rules']} is no directory: it is not known which variables hold secrets, so none is taken out.")
+    if not is_loopback(options["gateway"][0]):
+        say(
+            "The token goes to the gateway in the clear: let something that encrypts carry it (SSH, WireGuard, a mesh)."
+        )
     bundle = certificates.bundle([options["ca"].expanduser(), *options["trust"]])
     return asyncio.run(start(command, options, rules, bundle, secrets, say))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def start(
@@ -131,21 +143,27 @@ async def start(
     say: Any,
 ) -> int:
     try:
-        source = await token_source(options, rules, say)
+        source = await token_source(options, rules, secrets, say)
     except SecretUnavailable as error:
         raise click.ClickException(f"No token: {error}.") from None
     return await run_agent(Agent(command, options["gateway"], source, bundle, secrets), say)
 
 
-async def token_source(options: Mapping[str, Any], rules: Generation | None, say: Any) -> Source:
-    """Where the token comes from: exactly one way. Raises UsageError, and SecretUnavailable where discovery fails."""
+async def token_source(
+    options: Mapping[str, Any], rules: Generation | None, secrets: frozenset[str], say: Any
+) -> Source:
+    """Where the token comes from: exactly one way; a command gets none of the `secrets`.
+
+    Raises UsageError, and SecretUnavailable where discovery fails.
+    """
     oauth = bool(options["issuer"] or options["token_url"])
     if sum((bool(options["roles"]), bool(options["token_file"]), bool(options["token_command"]), oauth)) != 1:
         raise click.UsageError("say where the token comes from: one of --role, --token-file, --token-command, --issuer")
     if options["token_file"]:
         return partial(tokens.from_file, options["token_file"])
     if options["token_command"]:
-        return partial(tokens.from_command, split(options["token_command"]))
+        environment = {name: value for name, value in os.environ.items() if name not in secrets}
+        return partial(tokens.from_command, split(options["token_command"]), environment)
     if oauth:
         return await oauth_source(options, say)
     if rules is None:

@@ -1,8 +1,8 @@
 """A proxy on loopback between an agent's process and the gateway: it adds the token, so that the process has none.
 
 The process gets a password that opens this relay alone. A tunnel keeps the token of its CONNECT (the gateway holds it
-to that). The gateway closes one that is used in its token's last half minute; one that lies unused is closed here, and the
-client opens another. A stream that pauses for less than that goes on.
+to that). The gateway closes one that is used in its token's last half minute; one that lies unused is closed here, and
+the client opens another. A stream that pauses for less than that goes on.
 """
 
 from __future__ import annotations

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from lockgate.credentials import oauth2
 from lockgate.credentials.cache import Cache, Fetched
 from lockgate.credentials.sources import Secrets
+from lockgate.credentials.sources.exec import printed
 from lockgate.credentials.token_endpoint import grant
 from lockgate.errors import LockgateError, SecretUnavailable, TokenRejected
 from lockgate.identity import jwt
@@ -66,7 +68,7 @@ def checked(text: str) -> str:
 async def from_file(path: Path) -> str:
     """The token in a file that somebody else keeps fresh, such as Kubernetes' projected ones."""
     try:
-        text = await asyncio.to_thread(path.read_text, "ascii")
+        text = await asyncio.to_thread(beginning, path)
     except OSError as error:
         raise SecretUnavailable(f"{path}: {error.strerror}") from None
     except UnicodeError:
@@ -74,27 +76,19 @@ async def from_file(path: Path) -> str:
     return said_of(str(path), text)
 
 
-async def from_command(command: list[str]) -> str:
+def beginning(path: Path) -> str:
+    """What a token may take of a regular file; a named pipe would be waited for."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        return file.read(MAX_TOKEN + 2).decode("ascii")
+
+
+async def from_command(command: Sequence[str], environment: Mapping[str, str]) -> str:
     """The token that a command prints. What it prints as errors goes to ours, so that it can ask somebody to log in."""
-    name = command[0]
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-        )
-    except OSError as error:
-        raise SecretUnavailable(f"{name}: {error.strerror}") from None
-    try:
-        async with asyncio.timeout(COMMAND_TIME):
-            printed, _ = await process.communicate()
-    except TimeoutError:
-        raise SecretUnavailable(f"{name}: not done after {COMMAND_TIME:g} seconds") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise SecretUnavailable(f"{name}: ended with exit code {process.returncode}")
-    return said_of(name, printed.decode("ascii", "replace"))
+        text = await printed(command, environment, COMMAND_TIME)
+    except SecretUnavailable as error:
+        raise SecretUnavailable(f"{command[0]}: {error}") from None
+    return said_of(command[0], text)
 
 
 def said_of(source: str, text: str) -> str:

@@ -137,8 +137,8 @@ class GatedStream(HttpStream):
         return None
 
     def start_response_stream(self) -> Commands:
-        """An answer that has come whole by now, or has broken off, is not streamed: it has its length like any other, and
-        a fault is a refusal.
+        """An answer that has come whole by now, or has broken off, is not streamed: it has its length like any other,
+        and a fault is a refusal.
         """
         ends = (ResponseEndOfMessage, ResponseProtocolError)
         if any(isinstance(event, ends) for event in self._paused_event_queue):

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lockgate.errors import SecretUnavailable
 
@@ -20,21 +20,41 @@ ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "
 async def read(name: str) -> str:
     """What the command prints, less one newline at its end. Bytes outside ASCII come as replacement characters.
 
-    `name` is the command and its arguments, quoted as a POSIX shell has it. What it prints as errors is let go. Raises
-    SecretUnavailable where it cannot be run, fails, prints more than 16 KiB or is not done after ten seconds: it and
-    what it has started are then killed.
+    `name` is the command and its arguments, quoted as a POSIX shell has it. What it prints as errors is let go. It has
+    ten seconds. Raises SecretUnavailable.
     """
-    program, *arguments = shlex.split(name)
-    read_end, write_end = os.pipe()
-    printed, pipe = await reading(read_end)
+    command = shlex.split(name)
+    environment = {known: os.environ[known] for known in ENVIRONMENT if known in os.environ}
     try:
-        process = await start(program, arguments, write_end)
+        return await printed(command, environment, TIMEOUT, errors=DEVNULL, directory="/")
+    except SecretUnavailable as error:
+        raise SecretUnavailable(f"exec:{command[0]}: {error}") from None
+
+
+async def printed(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    seconds: float,
+    *,
+    errors: int | None = None,
+    directory: str | None = None,
+) -> str:
+    """What a command prints, less one newline at its end. Its standard error goes to `errors`, it runs in `directory`;
+    both are our own where they are None.
+
+    Raises SecretUnavailable where it cannot be run, fails, prints more than 16 KiB or is not done after `seconds`: it
+    and what it has started are then killed.
+    """
+    read_end, write_end = os.pipe()
+    comes, pipe = await reading(read_end)
+    try:
+        process = await start(command, environment, write_end, errors, directory)
         try:
-            async with asyncio.timeout(TIMEOUT):
-                output = await first(printed, MAX_OUTPUT + 1)
+            async with asyncio.timeout(seconds):
+                output = await first(comes, MAX_OUTPUT + 1)
                 code = await process.wait() if len(output) <= MAX_OUTPUT else None
         except TimeoutError:
-            raise SecretUnavailable(f"exec:{program}: not done after {TIMEOUT:g} seconds") from None
+            raise SecretUnavailable(f"not done after {seconds:g} seconds") from None
         finally:
             if process.returncode is None:
                 kill(process)
@@ -42,9 +62,9 @@ async def read(name: str) -> str:
     finally:
         pipe.close()
     if code is None:
-        raise SecretUnavailable(f"exec:{program}: prints more than {MAX_OUTPUT} bytes")
+        raise SecretUnavailable(f"prints more than {MAX_OUTPUT} bytes")
     if code != 0:
-        raise SecretUnavailable(f"exec:{program}: {ending(code)}")
+        raise SecretUnavailable(ending(code))
     return output.decode("ascii", errors="replace").removesuffix("\n").removesuffix("\r")
 
 
@@ -66,22 +86,22 @@ async def reading(end: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport
     return reader, transport
 
 
-async def start(program: str, arguments: Sequence[str], output: int) -> Process:
+async def start(
+    command: Sequence[str], environment: Mapping[str, str], output: int, errors: int | None, directory: str | None
+) -> Process:
     """Takes `output` over. Raises SecretUnavailable."""
-    environment = {known: os.environ[known] for known in ENVIRONMENT if known in os.environ}
     try:
         return await asyncio.create_subprocess_exec(
-            program,
-            *arguments,
+            *command,
             stdin=DEVNULL,
             stdout=output,
-            stderr=DEVNULL,
-            cwd="/",
+            stderr=errors,
+            cwd=directory,
             env=environment,
             start_new_session=True,
         )
     except OSError as error:
-        raise SecretUnavailable(f"exec:{program}: {error.strerror}") from None
+        raise SecretUnavailable(str(error.strerror)) from None
     finally:
         os.close(output)
 
