@@ -442,6 +442,17 @@ WRONG = [
         id="credential-of-another-host",
     ),
     pytest.param(
+        {
+            "targets.yaml": (
+                "targets:\n  crm: {url: https://api.crm.example, credential: crm-token,"
+                " tls: {server_name: b.example}}\n"
+            )
+        },
+        "targets.yaml:2:51: the credential crm-token is not for b.example: add the host to its hosts,"
+        " or name another credential",
+        id="credential-for-another-name",
+    ),
+    pytest.param(
         targets("a: {url: https://a.example, credential: crm-tokne}"),
         "targets.yaml:2:43: unknown credential crm-tokne: did you mean crm-token?",
         id="unknown-credential",

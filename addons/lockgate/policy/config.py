@@ -106,7 +106,9 @@ def targets(
                 problems.append(document.problem((*path, "url") if entry.url else (*path, "urls", index), message))
             origins.setdefault(origin, name)
             for place, named in named_by(entry):
-                if names is not None and (wrong := misnamed(named, place, origin.host, specs, names)):
+                if names is not None and (
+                    wrong := misnamed(named, place, shown_to(entry, origin, place), specs, names)
+                ):
                     problems.append(document.problem((*path, *place), wrong))
         found[name] = tuple(target(name, entry, origin, directory) for origin in entry.origins)
     return found
@@ -120,15 +122,24 @@ def named_by(entry: Target) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("tls", "client_cert"), entry.tls.client_cert
 
 
+def shown_to(entry: Target, origin: Origin, place: tuple[str, ...]) -> list[str]:
+    """The names of whoever is given the credential at `place`: the target's host, and the name that its certificate is
+    verified for instead. Of a client certificate nothing secret is shown.
+    """
+    other = entry.tls.server_name if entry.tls and place == ("credential",) else None
+    return [origin.host, other] if other else [origin.host]
+
+
 def misnamed(
-    name: str, place: tuple[str, ...], host: str, specs: Mapping[str, Credential], names: frozenset[str]
+    name: str, place: tuple[str, ...], hosts: list[str], specs: Mapping[str, Credential], names: frozenset[str]
 ) -> str | None:
     """Why a target may not name this credential; None where it may, or where the credential's own entry is wrong."""
     if name not in names:
         return f"unknown credential {name}: {suggestion(name, names)}"
     if name not in specs:
         return None
-    if host not in specs[name].hosts:
+    host = next((host for host in hosts if host not in specs[name].hosts), None)
+    if host is not None:
         return f"the credential {name} is not for {host}: add the host to its hosts, or name another credential"
     if specs[name].client_cert and place == ("credential",):
         return f"the credential {name} is a client certificate: name it in tls, as client_cert"
