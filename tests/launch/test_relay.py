@@ -116,7 +116,8 @@ async def test_a_plain_request_is_the_only_one_of_its_connection(opened: Open) -
 async def test_only_the_agents_process_may_use_it(opened: Open, fields: bytes) -> None:
     (reader, writer), gateway, _ = await opened(lasting())
     writer.write(CONNECT + fields + b"\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.1 407 ")
+    async with asyncio.timeout(5):
+        assert (await reader.read()).startswith(b"HTTP/1.1 407 ")
     assert gateway.heads == []
 
 
