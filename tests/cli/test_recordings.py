@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 from mitmproxy.test import tflow
 
 from lockgate.cli.recordings import recordings
-from lockgate.recordings.dump import dumps, flow_state
+from lockgate.recordings.dump import flow_state
 from lockgate.recordings.files import in_order
 from lockgate.recordings.recorder import Recorder
+from lockgate.recordings.tnetstring import dumps
 
 Invoke = Callable[..., Result]
 

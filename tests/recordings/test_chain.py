@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lockgate.recordings.chain import START, UNREADABLE, Kind, Link, Seen, seal, see, verify
-from lockgate.recordings.dump import dumps, loads
+from lockgate.recordings.dump import loads
+from lockgate.recordings.tnetstring import dumps
 
 
 def record(number: int, content: str = "") -> dict[str, object]:
@@ -13,14 +14,14 @@ def record(number: int, content: str = "") -> dict[str, object]:
 def sealed(states: list[dict[str, object]], start: Link = START) -> list[bytes]:
     result, link = [], start
     for state in states:
-        data, link = seal(state, link, dumps)
+        data, link = seal(state, link)
         result.append(data)
     return result
 
 
 def seen(data: bytes) -> Seen:
     try:
-        return see(loads(data), data, dumps)
+        return see(loads(data), data)
     except ValueError:
         return UNREADABLE
 
@@ -40,7 +41,7 @@ def test_a_record_links_to_the_one_before(records: list[bytes]) -> None:
 
 def test_sealing_leaves_the_state_as_it_is() -> None:
     state = record(1)
-    seal(state, START, dumps)
+    seal(state, START)
     assert state == record(1)
 
 
@@ -52,12 +53,12 @@ def test_an_untouched_chain_has_no_fault(records: list[bytes]) -> None:
 def forged(records: list[bytes]) -> bytes:
     """A record that fits behind the second and is intact, as whoever knows the format would write it."""
     link = loads(records[1])["metadata"]["lockgate"]["chain"]
-    return seal(record(9), Link(link["number"], link["hash"]), dumps)[0]
+    return seal(record(9), Link(link["number"], link["hash"]))[0]
 
 
 def rewritten(records: list[bytes]) -> bytes:
     link = loads(records[1])["metadata"]["lockgate"]["chain"]
-    return seal(record(3, "!"), Link(link["number"], link["hash"]), dumps)[0]
+    return seal(record(3, "!"), Link(link["number"], link["hash"]))[0]
 
 
 @pytest.mark.parametrize(
@@ -150,4 +151,4 @@ def test_a_link_is_read_as_it_is_written() -> None:
 )
 def test_a_place_of_another_type_is_none(chain: object) -> None:
     state = {"metadata": {"lockgate": {"chain": chain}}}
-    assert see(state, dumps(state), dumps).link is None
+    assert see(state, dumps(state)).link is None

@@ -11,7 +11,8 @@ from mitmproxy.io import FlowReader
 from mitmproxy.test import tflow, tutils
 
 from lockgate.recordings.delivered import Delivered
-from lockgate.recordings.dump import dumps, event_state, flow_state, loads, plain, stopped_state
+from lockgate.recordings.dump import event_state, flow_state, loads, plain, stopped_state
+from lockgate.recordings.tnetstring import dumps
 
 SECRET = "s3cr3t-value"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJl"
@@ -410,3 +411,29 @@ def test_half_a_coded_stream_is_withheld(http_flow: http.HTTPFlow, projection: d
 
 def test_without_an_answer_nothing_was_streamed(projection: dict[str, Any], delivered: Delivered) -> None:
     assert "streamed" not in lockgate(flow_state(tflow.tflow(), projection, streamed=delivered))
+
+
+@pytest.mark.parametrize("make", [lambda: tflow.tflow(resp=True), lambda: tflow.tflow(err=True), tflow.twebsocketflow])
+def test_http_state_has_what_mitmproxy_keeps(make: Any, projection: dict[str, Any]) -> None:
+    subject = make()
+    theirs, ours = plain(subject.get_state()), flow_state(subject, projection)
+    assert list(ours) == list(theirs)
+    scrubbed = {"metadata", "backup", "client_conn", "server_conn", "request", "response", "websocket"}
+    assert {name: ours[name] for name in ours.keys() - scrubbed} == {
+        name: theirs[name] for name in ours.keys() - scrubbed
+    }
+    for side in ("client_conn", "server_conn"):
+        assert ours[side] == {
+            **theirs[side],
+            "certificate_list": [],
+            **{n: None for n in ("mitmcert",) if n in ours[side]},
+        }
+
+
+def test_a_connection_is_recorded_as_it_is_at_that_time(http_flow: http.HTTPFlow, projection: dict[str, Any]) -> None:
+    before = flow_state(http_flow, projection)["server_conn"]
+    assert flow_state(http_flow, projection)["server_conn"] == before
+    http_flow.server_conn.tls_version = "TLSv1.2"
+    http_flow.server_conn.error = "broke off"
+    after = flow_state(http_flow, projection)["server_conn"]
+    assert (after["tls_version"], after["error"]) == ("TLSv1.2", "broke off")

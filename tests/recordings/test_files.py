@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.recordings.dump import dumps
 from lockgate.recordings.files import RecordFile, in_order, new_path
+from lockgate.recordings.tnetstring import dumps
 
 RECORDS = [dumps({"id": f"flow-{number}", "metadata": {}}) for number in range(3)]
 

@@ -90,7 +90,7 @@ def test_a_file_without_a_whole_record_goes(recorded: Path) -> None:
 def test_a_file_of_somebody_elses_does_not_break_the_chain(
     recorded: Path, make_state: Callable[..., dict[str, Any]]
 ) -> None:
-    from lockgate.recordings.dump import dumps
+    from lockgate.recordings.tnetstring import dumps
 
     (recorded / "saved.mitm").write_bytes(dumps(make_state("x")))
     survey = repair(recorded)

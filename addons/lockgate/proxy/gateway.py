@@ -17,7 +17,7 @@ from mitmproxy import addonmanager, ctx
 from mitmproxy.proxy import mode_specs
 
 from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError
-from lockgate.proxy import answers, framing, lock, logs, reach, sentinel, web
+from lockgate.proxy import answers, dispatch, framing, lock, logs, reach, sentinel, web
 from lockgate.proxy.doors import GatedStream
 from lockgate.proxy.guard import Guard
 from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
@@ -53,6 +53,7 @@ class Gateway:
         logs.install()
         # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
+        dispatch.install(ctx.master.addons)
         # mitmproxy applies --set options of ours next, and goes on without a word where it cannot.
         asyncio.get_running_loop().call_soon(self._require_configured)
 
@@ -125,6 +126,8 @@ class Gateway:
         """What is no longer as installed; None where all is."""
         if not ctx.master.addons.chain or ctx.master.addons.chain[0] is not self._guard:
             return "The guard is no longer at the head of the chain."
+        if type(ctx.master.addons) is not dispatch.IndexedAddons:
+            return "The order of the addons was taken out."
         if http_layers.HttpStream is not GatedStream:
             return "The doors were taken out."
         if server.ConnectionHandler.open_connection.__module__ != reach.__name__:

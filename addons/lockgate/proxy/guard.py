@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitmproxy import flow as mitmflow
 from mitmproxy import http, tls
@@ -37,7 +37,17 @@ ANSWER_FAULT = Refusal(502, "The gateway had a fault and kept the answer.", NEXT
 STOPPING = Refusal(503, "The gateway is stopping.", "Try again later.", close=True)
 NOT_LIVE = Refusal(403, "A replayed request is not forwarded.")
 
+HOOKS = ("http_connect", "requestheaders", "request", "responseheaders", "response", "error")
+
 log = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """What one stage does at one hook."""
+
+    stage: str
+    method: Callable[[http.HTTPFlow], Any]
+    sees_refusals: bool
 
 
 class Guard:
@@ -46,7 +56,7 @@ class Guard:
     name = "lockgate-guard"
 
     def __init__(self, stages: Sequence[Any]) -> None:
-        self._stages = tuple(stages)
+        self._steps = {hook: steps_of(stages, hook) for hook in HOOKS}
         self._reach = reach.Reach()
         self._strangers = Strangers()
 
@@ -134,17 +144,15 @@ class Guard:
 
     async def _run(self, hook: str, flow: http.HTTPFlow, fault_refusal: Refusal) -> None:
         found = exchange(flow)  # takes identity off the flow, whatever comes
-        for stage in self._stages:
-            method = getattr(stage, hook, None)
-            if method is None or ((found.refusal or found.own) and not getattr(stage, "sees_refusals", False)):
+        for name, method, sees_refusals in self._steps[hook]:
+            if (found.refusal or found.own) and not sees_refusals:
                 continue
-            name = type(stage).__name__
             started = perf_counter()
             try:
                 if latch.closed() and not found.refusal:
                     raise Refused(STOPPING)
                 result = method(flow)
-                if inspect.isawaitable(result):
+                if result is not None and inspect.isawaitable(result):
                     await result
             except Refused as refused:
                 self._refuse(flow, found, name, refused.refusal)
@@ -169,6 +177,15 @@ class Guard:
             trace = trace.tb_next
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown place"
         log.error("Fault in %s: %s at %s; refused.", where, type(fault).__name__, place)
+
+
+def steps_of(stages: Sequence[Any], hook: str) -> tuple[Step, ...]:
+    """What the stages do at a hook, in their order."""
+    return tuple(
+        Step(type(stage).__name__, getattr(stage, hook), getattr(stage, "sees_refusals", False))
+        for stage in stages
+        if getattr(stage, hook, None) is not None
+    )
 
 
 def _reraise_cancellation(fault: BaseException) -> None:

@@ -3,18 +3,18 @@
 A record's hash is the SHA-256 of the record's bytes as they are with an empty `hash`, so that its number, its
 predecessor and everything that it says are covered. `verify` names the first record that does not fit.
 
-What never belongs here: files, mitmproxy. The serialisation (`tnetstring.dumps`) comes in as an argument.
+What never belongs here: files, mitmproxy.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-Dumps = Callable[[Any], bytes]
+from lockgate.recordings.tnetstring import Serialized, dumps
 
 
 class Link(NamedTuple):
@@ -42,14 +42,18 @@ START = Link(0, "0" * 64)
 """What the first record of all follows."""
 
 
-def seal(state: Mapping[str, Any], previous: Link, dumps: Dumps) -> tuple[bytes, Link]:
+def seal(state: Mapping[str, Any], previous: Link) -> tuple[bytes, Link]:
     """The bytes of a record that follows `previous`, and its own link. `state` is left as it is.
 
     Raises ValueError or TypeError when the state cannot be serialised.
     """
     number = previous.number + 1
-    digest = hashlib.sha256(dumps(linked(state, number, previous.hash, ""))).hexdigest()
-    return dumps(linked(state, number, previous.hash, digest)), Link(number, digest)
+    written = {name: entry if name == "metadata" else Serialized(dumps(entry)) for name, entry in state.items()}
+    metadata = state["metadata"]
+    lockgate = {name: Serialized(dumps(entry)) for name, entry in metadata["lockgate"].items()}
+    written["metadata"] = {**metadata, "lockgate": lockgate}
+    digest = hashlib.sha256(dumps(linked(written, number, previous.hash, ""))).hexdigest()
+    return dumps(linked(written, number, previous.hash, digest)), Link(number, digest)
 
 
 def linked(state: Mapping[str, Any], number: int, previous: str, digest: str) -> dict[str, Any]:
@@ -92,7 +96,7 @@ class Fault:
     detail: str
 
 
-def see(state: Any, raw: bytes, dumps: Dumps) -> Seen:
+def see(state: Any, raw: bytes) -> Seen:
     """Read one record's place, and whether `raw` is exactly what `state` serialises to, under its own hash."""
     try:
         chain = state["metadata"]["lockgate"]["chain"]

@@ -11,9 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, flow, http
 from mitmproxy.io import tnetstring
+from mitmproxy.version import FLOW_FORMAT_VERSION
 
 from lockgate.bodies.encodings import decode
 from lockgate.errors import BodyUnreadable, MaskingFailed
@@ -91,13 +93,8 @@ class Projection(TypedDict):
     timings: dict[str, float]
 
 
-def dumps(value: Any) -> bytes:
-    """A tnetstring. Raises ValueError for what is no plain value."""
-    return tnetstring.dumps(value)
-
-
 def loads(data: bytes) -> State:
-    """The dictionary that a tnetstring holds, such that `dumps` gives the same bytes. ValueError for anything else."""
+    """The dictionary in a tnetstring, which is written again to the same bytes. ValueError for anything else."""
     try:
         value = in_written_order(tnetstring.loads(data))
     except (ValueError, TypeError, IndexError, RecursionError) as error:
@@ -132,11 +129,12 @@ def flow_state(
     Not kept: certificates, mitmproxy's backup, any metadata but `projection`.
     Raises ValueError when `projection` holds anything but plain values.
     """
-    state = subject.get_state()
     notes = Notes(max_body, redactions)
-    for side in ("client_conn", "server_conn"):
-        state[side] = {**state[side], "certificate_list": [], "error": notes.text(state[side]["error"])}
-    state["client_conn"]["mitmcert"] = None
+    state = http_state(subject) if type(subject) is http.HTTPFlow else subject.get_state()
+    for side, connected in (("client_conn", subject.client_conn), ("server_conn", subject.server_conn)):
+        state[side] = connection_state(connected)
+        if connected.error:
+            state[side] = {**state[side], "error": notes.text(connected.error)}
     state["backup"] = None
     if state["error"]:
         state["error"] = {**state["error"], "msg": notes.text(state["error"]["msg"])}
@@ -152,11 +150,50 @@ def flow_state(
         state["websocket"] = {**state["websocket"], "messages": messages}
     if "messages" in state:
         state["messages"] = notes.messages(state["messages"], content=1)
-    state["metadata"] = {}
-    state = plain(state)
+    state = {name: entry if name in CONNECTIONS else plain(entry) for name, entry in state.items()}
     state["comment"] = shaped(state["comment"])
     state["metadata"] = {"lockgate": {**shaped(plain(projection)), **notes.entries()}}
     return state
+
+
+CONNECTIONS = ("client_conn", "server_conn")
+
+
+def http_state(subject: http.HTTPFlow) -> State:
+    """As `get_state()`, without what is not kept; connections come after."""
+    return {
+        "version": FLOW_FORMAT_VERSION,
+        "type": subject.type,
+        "id": subject.id,
+        "error": subject.error.get_state() if subject.error else None,
+        "client_conn": None,
+        "server_conn": None,
+        "intercepted": subject.intercepted,
+        "is_replay": subject.is_replay,
+        "marked": subject.marked,
+        "metadata": {},
+        "comment": subject.comment,
+        "timestamp_created": subject.timestamp_created,
+        "backup": None,
+        "request": subject.request.get_state(),
+        "response": subject.response.get_state() if subject.response else None,
+        "websocket": subject.websocket.get_state() if subject.websocket else None,
+    }
+
+
+_states: WeakKeyDictionary[connection.Connection, tuple[tuple[Any, ...], State]] = WeakKeyDictionary()
+
+
+def connection_state(subject: connection.Connection) -> State:
+    """What is recorded of a connection, in plain values: the same object for as long as nothing of it has changed."""
+    seen = tuple(vars(subject).values())
+    known = _states.get(subject)
+    if known is None or known[0] != seen:
+        kept = {**subject.get_state(), "certificate_list": []}
+        if "mitmcert" in kept:
+            kept["mitmcert"] = None
+        known = _states[subject] = (seen, plain(kept))
+    return known[1]
 
 
 class Notes:
@@ -301,7 +338,7 @@ SEQUENCES = (list, tuple, set, frozenset)
 
 def plain(value: Any) -> Any:
     """A copy in the few types that a tnetstring has. Raises ValueError for any other, and never shows the value."""
-    if value is None or type(value) in (bool, bytes):
+    if value is None or type(value) in (bool, bytes) or (type(value) is str and value.isascii()):
         return value
     if isinstance(value, float):
         return float(value)
@@ -321,7 +358,7 @@ def plain(value: Any) -> Any:
 def shaped(value: Any) -> Any:
     """Plain values with what looks like a token taken out of every string."""
     if isinstance(value, str):
-        return redact.shapes(value.encode()).decode()
+        return redact.shapes(value.encode()).decode() if redact.may_have_shape(value) else value
     if isinstance(value, dict):
         return {key: shaped(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -17,9 +17,10 @@ from threading import Condition, Thread
 from typing import Any, Literal
 
 from lockgate.errors import RecordingUnavailable, SetupError
-from lockgate.recordings.dump import State, dumps, event_state
+from lockgate.recordings.dump import State, event_state
 from lockgate.recordings.journal import SEGMENT_SIZE
 from lockgate.recordings.journal import State as Step
+from lockgate.recordings.tnetstring import dumps
 from lockgate.recordings.writer import Finished, Writer, describe
 
 log = logging.getLogger(__name__)

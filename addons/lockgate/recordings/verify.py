@@ -12,7 +12,6 @@ from pathlib import Path
 from lockgate.recordings import chain
 from lockgate.recordings.chain import START, UNREADABLE, Fault, Link, Seen, see
 from lockgate.recordings.disk import is_locked
-from lockgate.recordings.dump import dumps
 from lockgate.recordings.files import JOURNAL, LOCK, Record, RecordFile, Tail, in_order
 from lockgate.recordings.journal import replay
 
@@ -59,7 +58,7 @@ def verify(directory: Path, *, partial: bool = False, known: Link | None = None)
     for path in paths:
         file = RecordFile(path)
         for record in file:
-            seen.append(see(record.state, record.raw, dumps) if record.state else UNREADABLE)
+            seen.append(see(record.state, record.raw) if record.state else UNREADABLE)
             places.append(locate(record))
         if file.tail and file.tail.torn and path == paths[-1]:
             torn = file.tail

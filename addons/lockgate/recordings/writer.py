@@ -15,7 +15,7 @@ from lockgate.errors import SetupError
 from lockgate.recordings import chain
 from lockgate.recordings.chain import START
 from lockgate.recordings.disk import AppendFile, DirectoryLock, make_directory
-from lockgate.recordings.dump import State, dumps, event_state, loads, stopped_state
+from lockgate.recordings.dump import State, event_state, loads, stopped_state
 from lockgate.recordings.files import JOURNAL, LOCK, SUFFIX, TORN_SUFFIX, new_path
 from lockgate.recordings.journal import SEGMENT_SIZE, Entry, Journal, OpenIntent, discard
 from lockgate.recordings.journal import State as Step
@@ -164,9 +164,9 @@ class Writer:
         try:
             for state in states:
                 try:
-                    data, link = chain.seal(state, link, dumps)
+                    data, link = chain.seal(state, link)
                 except (ValueError, TypeError, KeyError) as error:
-                    data, link = chain.seal(self._unrecordable(str(state.get("id")), error), link, dumps)
+                    data, link = chain.seal(self._unrecordable(str(state.get("id")), error), link)
                 file.append(data)
             self._syncs += 1
             file.sync()

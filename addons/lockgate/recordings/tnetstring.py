@@ -1,0 +1,78 @@
+"""Tagged netstrings (https://tnetstrings.info), byte for byte as mitmproxy writes them, several times as fast. Pure.
+
+mitmproxy writes a dictionary's entries last first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+
+class Serialized(bytes):
+    """A value that is serialised already, and stands for it: what many values share is written once."""
+
+    __slots__ = ()
+
+
+def dumps(value: Any) -> bytes:
+    """Raises ValueError for what is neither None, a truth value, number, text, bytes, list, tuple nor dictionary."""
+    write = WRITERS.get(type(value)) or writer_of_base(type(value))
+    return write(value)
+
+
+def write_text(value: str) -> bytes:
+    data = value.encode()
+    return b"%d:%b;" % (len(data), data)
+
+
+def write_bytes(value: bytes) -> bytes:
+    return b"%d:%b," % (len(value), value)
+
+
+def write_integer(value: int) -> bytes:
+    data = b"%d" % value
+    return b"%d:%b#" % (len(data), data)
+
+
+def write_float(value: float) -> bytes:
+    data = repr(value).encode()
+    return b"%d:%b^" % (len(data), data)
+
+
+def write_list(value: list[Any] | tuple[Any, ...]) -> bytes:
+    data = b"".join([dumps(entry) for entry in value])
+    return b"%d:%b]" % (len(data), data)
+
+
+def write_dictionary(value: dict[Any, Any]) -> bytes:
+    pieces = []
+    for key in reversed(value):
+        pieces.append(write_key(key) if type(key) is str else dumps(key))
+        pieces.append(dumps(value[key]))
+    data = b"".join(pieces)
+    return b"%d:%b}" % (len(data), data)
+
+
+write_key = lru_cache(maxsize=1024)(write_text)
+
+WRITERS: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: b"0:~",
+    bool: lambda value: b"4:true!" if value else b"5:false!",
+    int: write_integer,
+    float: write_float,
+    str: write_text,
+    bytes: write_bytes,
+    list: write_list,
+    tuple: write_list,
+    dict: write_dictionary,
+    Serialized: lambda value: value,
+}
+
+
+def writer_of_base(kind: type) -> Callable[[Any], bytes]:
+    for base in kind.__mro__:
+        if base in WRITERS:
+            return WRITERS[base]
+    raise ValueError(f"a {kind.__name__} cannot be written")
