@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from lockgate.errors import RevocationsUnavailable
-from lockgate.identity.revocations import FILE, Revocation, Revocations, change
+from lockgate.identity.revocations import FILE, FRESH, Revocation, Revocations, change
 from lockgate.model import Principal
 
 ADA = Principal("https://login.example", "ada", ("support", "reader"), 2e9, "token-1", {})
@@ -65,7 +65,7 @@ def test_one_that_is_lifted_counts_no_more(place: Path) -> None:
     revoke(place, Revocation("a1", 0.0, subject="ada"), Revocation("b2", 0.0, role="admin"))
     assert revocations.find(ADA, None, 1.0) is not None
     change(place, 1.0, lambda held: [each for each in held if each.id != "a1"])
-    assert revocations.find(ADA, None, 1.0) is None
+    assert revocations.find(ADA, None, 2.0) is None
 
 
 def test_what_has_ended_leaves_the_file(place: Path) -> None:
@@ -80,7 +80,7 @@ def test_every_change_is_told_once(place: Path) -> None:
     for _ in range(3):
         revocations.find(ADA, None, 1.0)
     revoke(place, Revocation("b2", 0.0, subject="cora"))
-    revocations.find(ADA, None, 1.0)
+    revocations.find(ADA, None, 2.0)
     assert told == [1, 2]
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_gone_lets_nobody_through(place: Path) -> None:
     (place / FILE).unlink()
     for _ in range(2):
         with pytest.raises(RevocationsUnavailable):
-            revocations.find(ADA, None, 1.0)
+            revocations.find(ADA, None, 2.0)
 
 
 def test_changes_at_the_same_time_are_all_kept(place: Path) -> None:
@@ -153,3 +153,17 @@ def test_a_directory_of_another_user_is_left_alone(place: Path, monkeypatch: pyt
     with pytest.raises(PermissionError, match="another user"):
         revoke(place, Revocation("a1", 0.0, subject="ada"))
     assert list(place.iterdir()) == []
+
+
+def test_the_file_is_looked_at_again_after_a_millisecond(place: Path) -> None:
+    revocations = Revocations(place)
+    assert revocations.find(ADA, None, 1.0) is None
+    revoke(place, Revocation("a1", 0.0, subject="ada"))
+    assert revocations.find(ADA, None, 1.0 + 2 * FRESH) is not None
+
+
+def test_a_clock_that_is_put_back_does_not_keep_it_from_looking(place: Path) -> None:
+    revocations = Revocations(place)
+    assert revocations.find(ADA, None, 1000.0) is None
+    revoke(place, Revocation("a1", 0.0, subject="ada"))
+    assert revocations.find(ADA, None, 1.0) is not None

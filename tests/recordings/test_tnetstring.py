@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy.io import tnetstring
 
-from lockgate.recordings.tnetstring import Serialized, dumps
+from lockgate.recordings.tnetstring import Serialized, Written, dumps
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | TEXT
@@ -47,3 +47,10 @@ def test_refuses_what_is_no_plain_value(value: Any) -> None:
 def test_what_is_serialised_already_stands_for_its_value() -> None:
     inner = {"name": ["x", 1, None]}
     assert dumps({"a": Serialized(dumps(inner)), "b": 2}) == dumps({"a": inner, "b": 2})
+
+
+def test_what_is_written_more_than_once_is_the_same() -> None:
+    inner = {"name": ["x", 1, None]}
+    written = Written(inner)
+    assert written == inner
+    assert dumps([written, written]) == dumps([inner, inner])

@@ -21,6 +21,7 @@ from lockgate.identity.jwks import stamp
 from lockgate.model import Principal
 
 FILE = "revocations.json"
+FRESH = 0.001  # seconds that the file is not looked at again: a request asks several times
 MOST = 10_000  # entries, each of which every request is held against
 MAX_FILE = 8 * 1024 * 1024  # bytes
 KEYS = frozenset({"id", "jti", "subject", "issuer", "role", "target", "at", "until", "reason"})
@@ -67,13 +68,16 @@ class Revocations:
         self._on_change = on_change
         self._stamp: tuple[int, ...] | None = None
         self._entries: tuple[Revocation, ...] = ()
+        self._looked = 0.0  # when the file was last looked at and could be read
 
     def find(self, principal: Principal, target: str | None, now: float) -> Revocation | None:
         """The first that is about this caller at `now`; None where there is none.
 
         Raises RevocationsUnavailable: it is not known what is revoked, so nobody may be let through.
         """
-        self._look()
+        if not 0 <= now - self._looked < FRESH:
+            self._look()
+            self._looked = now
         in_force = (each for each in self._entries if each.until is None or now < each.until)
         return next((each for each in in_force if each.is_about(principal, target)), None)
 

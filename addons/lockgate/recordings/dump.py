@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from lockgate.recordings import redact
 from lockgate.recordings.delivered import Delivered
 from lockgate.recordings.redact import BUILT_IN, Found, Names
 from lockgate.recordings.redactions import compile_redactions
+from lockgate.recordings.tnetstring import Written
 
 VERSION = 1
 HOST = "lockgate.invalid"
@@ -150,13 +151,15 @@ def flow_state(
         state["websocket"] = {**state["websocket"], "messages": messages}
     if "messages" in state:
         state["messages"] = notes.messages(state["messages"], content=1)
-    state = {name: entry if name in CONNECTIONS else plain(entry) for name, entry in state.items()}
+    done = CONNECTIONS | MESSAGES if state["type"] == "http" else CONNECTIONS
+    state = {name: entry if name in done else plain(entry) for name, entry in state.items()}
     state["comment"] = shaped(state["comment"])
     state["metadata"] = {"lockgate": {**shaped(plain(projection)), **notes.entries()}}
     return state
 
 
-CONNECTIONS = ("client_conn", "server_conn")
+CONNECTIONS = frozenset({"client_conn", "server_conn"})
+MESSAGES = frozenset({"request", "response"})
 
 
 def http_state(subject: http.HTTPFlow) -> State:
@@ -181,7 +184,7 @@ def http_state(subject: http.HTTPFlow) -> State:
     }
 
 
-_states: WeakKeyDictionary[connection.Connection, tuple[tuple[Any, ...], State]] = WeakKeyDictionary()
+_states: WeakKeyDictionary[connection.Connection, tuple[tuple[Any, ...], Written]] = WeakKeyDictionary()
 
 
 def connection_state(subject: connection.Connection) -> State:
@@ -192,7 +195,7 @@ def connection_state(subject: connection.Connection) -> State:
         kept = {**subject.get_state(), "certificate_list": []}
         if "mitmcert" in kept:
             kept["mitmcert"] = None
-        known = _states[subject] = (seen, plain(kept))
+        known = _states[subject] = (seen, Written(plain(kept)))
     return known[1]
 
 
@@ -232,6 +235,7 @@ class Notes:
         by_rule = self._redactions
         clean = {
             **message,
+            "host": plain(message["host"]),
             "path": redact.target(by_rule.target(message["path"], found), by_rule.names, found),
             "authority": redact.authority(message["authority"], found),
             "headers": by_rule.headers(message["headers"], found),
@@ -245,9 +249,9 @@ class Notes:
         fields = message["headers"]
         if not encoded:
             fields = tuple(field for field in fields if field[0].lower() != b"content-encoding")
-        scrubbed = {**message, "headers": redact.headers(fields, names, found), "content": content}
+        scrubbed = {**message, "headers": lists(redact.headers(fields, names, found)), "content": content}
         if message["trailers"]:
-            scrubbed["trailers"] = redact.headers(message["trailers"], names, found)
+            scrubbed["trailers"] = lists(redact.headers(message["trailers"], names, found))
         if "reason" in message:
             scrubbed["reason"] = redact.text(message["reason"], names, found)
         return scrubbed
@@ -303,6 +307,11 @@ class Notes:
             left -= min(len(body), left)
             result.append([*message[:content], kept, *message[content + 1 :]])
         return result
+
+
+def lists(fields: Iterable[tuple[bytes, bytes]]) -> list[list[bytes]]:
+    """Header fields as they are when read back."""
+    return [list(each) for each in fields]
 
 
 def header(message: State, name: bytes) -> str:

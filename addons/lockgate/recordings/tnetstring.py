@@ -16,6 +16,16 @@ class Serialized(bytes):
     __slots__ = ()
 
 
+class Written(dict[str, Any]):
+    """A dictionary that is serialised once, however often it is written: it must not be changed."""
+
+    __slots__ = ("serialized",)
+
+    def __init__(self, entries: dict[str, Any]) -> None:
+        super().__init__(entries)
+        self.serialized = write_dictionary(entries)
+
+
 def dumps(value: Any) -> bytes:
     """Raises ValueError for what is neither None, a truth value, number, text, bytes, list, tuple nor dictionary."""
     write = WRITERS.get(type(value)) or writer_of_base(type(value))
@@ -68,6 +78,7 @@ WRITERS: dict[type, Callable[[Any], bytes]] = {
     tuple: write_list,
     dict: write_dictionary,
     Serialized: lambda value: value,
+    Written: lambda value: value.serialized,
 }
 
 
