@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +16,12 @@ from harness.gateway import MAIN, Gateway, MakeGateway, free_port, head, identit
 from harness.hostile_issuers import NAMES, PROBLEMS, SLOW, SYMMETRIC, HostileIssuers
 from harness.issuer import Issuer
 from harness.npm import install
-from harness.openid_provider import SOURCE, OpenIdProvider
+from harness.openid_provider import DEVICE, SOURCE, OpenIdProvider
 from harness.pki import Authority
 from harness.rules import CRM, PLAIN, SUPPORT
 from harness.upstream import RecordingUpstream, Watch
 from harness.wire import Wire
+from lockgate.launch import device
 
 COOL_DOWN, RETRY, TIMEOUT = 1.0, 0.3, 2.0  # seconds: shorter than they are, so that tests can wait for their end
 SCRIPT = f"""\
@@ -131,6 +134,29 @@ def test_keys_rotate(gateway: Gateway, provider: OpenIdProvider, crm: RecordingU
     seen = crm.watch()
     assert "unknown key" in rejected(gateway, before, 407)
     assert untouched(seen)
+
+
+def subjects(gateway: Gateway) -> set[str]:
+    return {record["principal"]["subject"] for record in gateway.records(1, path="/v1/json")}
+
+
+async def test_a_person_lets_an_agent_in_by_device_code(
+    gateway: Gateway, provider: OpenIdProvider, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "INTERVAL", 0.2)
+    told = asyncio.Queue[str]()
+    asked = await device.discover(provider.issuer, authority.pem)
+    agent = device.Device(asked, DEVICE, "offline_access", "lockgate", told.put_nowait)
+    waiting = asyncio.create_task(agent.token())
+    found = re.fullmatch(r"Open (\S+) and enter (\S+) to let this agent in\.", await told.get())
+    assert found is not None
+    page = await asyncio.to_thread(provider.let_in, found[1], found[2], "ada")
+    assert "Sign-in Success" in page, page
+    token = await waiting
+    assert gateway.ask("GET", "/v1/json", token).status == 200
+    eventually(lambda: "ada" in subjects(gateway), "it is recorded under the person's name")
+    assert await agent.token() != token  # by its refresh token
+    assert told.empty(), "asked again"
 
 
 def test_a_tunnel_ends_with_its_key(gateway: Gateway, provider: OpenIdProvider, crm: RecordingUpstream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.pki import Authority
 SOURCE = Path(__file__).parents[1] / "oidc_provider"
 NAME = "localhost"
 CLIENT, SECRET = "agent-7", "correct-horse-battery-staple"
+DEVICE = "agent-8"  # a client without a secret, that a person lets in
 PATIENCE = 30.0  # seconds
 
 
@@ -58,7 +60,8 @@ class OpenIdProvider:
             "keys": self.keys,
             "algorithm": self.algorithm,
             "clients": {CLIENT: SECRET},
-            "roles": {CLIENT: ["support"]},
+            "devices": [DEVICE],
+            "roles": {CLIENT: ["support"], DEVICE: ["support"]},
             "lifetime": 600,
         }
         assert self._process.stdin and self._process.stdout
@@ -94,3 +97,17 @@ class OpenIdProvider:
         answer.raise_for_status()
         token: str = answer.json()["access_token"]
         return token
+
+    def let_in(self, where: str, code: str, person: str) -> str:
+        """What a person does with the code they were told (RFC 8628, 3.3): enter it, confirm, log in, agree; the page
+        that they see in the end.
+        """
+        trusted = ssl.create_default_context(cafile=self._authority.pem)
+        with httpx.Client(verify=trusted, trust_env=False, timeout=PATIENCE, follow_redirects=True) as browser:
+            page = browser.get(where)
+            for fields in ({"user_code": code}, {"confirm": "yes"}, {"login": person, "password": "x"}, {}):
+                [(action, form)] = re.findall(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
+                hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+                page = browser.post(str(page.url.join(action)), data={**dict(hidden), **fields})
+                page.raise_for_status()
+        return page.text

@@ -1,5 +1,6 @@
 // A certified OpenID provider on loopback, over TLS: issues JWT access tokens for the resource `lockgate` by client
-// credentials (RFC 6749, 4.4; RFC 8707; RFC 9068). Its settings are the first line of its input; it ends with that.
+// credentials (RFC 6749, 4.4; RFC 8707; RFC 9068), and by device codes that a person confirms (RFC 8628). Its settings
+// are the first line of its input; it ends with that.
 import { once } from "node:events";
 import { createServer } from "node:https";
 import { createInterface } from "node:readline";
@@ -8,25 +9,37 @@ import Provider from "oidc-provider";
 const input = createInterface({ input: process.stdin });
 const [line] = await once(input, "line");
 input.on("close", () => process.exit());
-const { issuer, port, certificate, keys, algorithm, clients, roles, lifetime } = JSON.parse(line);
+const { issuer, port, certificate, keys, algorithm, clients, devices, roles, lifetime } = JSON.parse(line);
+
+const client = (id, more) => ({
+  client_id: id,
+  id_token_signed_response_alg: algorithm,
+  response_types: [],
+  redirect_uris: [],
+  ...more,
+});
+const service = (secret) => ({ client_secret: secret, grant_types: ["client_credentials"] });
+const device = {
+  application_type: "native",
+  token_endpoint_auth_method: "none",
+  grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+};
 
 const provider = new Provider(issuer, {
-  clients: Object.entries(clients).map(([id, secret]) => ({
-    client_id: id,
-    client_secret: secret,
-    id_token_signed_response_alg: algorithm,
-    grant_types: ["client_credentials"],
-    response_types: [],
-    redirect_uris: [],
-  })),
+  clients: [
+    ...Object.entries(clients).map(([id, secret]) => client(id, service(secret))),
+    ...devices.map((id) => client(id, device)),
+  ],
   jwks: { keys },
   extraTokenClaims: (_, token) => ({ realm_access: { roles: roles[token.clientId] ?? [] } }),
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    deviceFlow: { enabled: true },
+    devInteractions: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => "urn:lockgate",
+      useGrantedResource: () => true,
       getResourceServerInfo: () => ({
         scope: "",
         audience: "lockgate",
