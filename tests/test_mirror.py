@@ -13,7 +13,6 @@ TESTED_ELSEWHERE = {
     "chain.py": "e2e/test_faults.py",
     "outbound.py": "identity/test_fetch.py",
     "proxy/answers.py": "e2e/test_upstream.py",
-    "proxy/framing.py": "e2e/test_upstream.py",
     "proxy/gateway.py": "e2e/test_lock.py",
     "proxy/latch.py": "e2e/test_script.py",
     "proxy/sentinel.py": "e2e/test_script.py",
@@ -23,6 +22,7 @@ TESTED_ELSEWHERE = {
 
 # Test files about the project as a whole rather than one module.
 ABOUT_THE_WHOLE = {
+    "actions/test_fuzz.py",
     "policy/test_attack_language.py",
     "policy/test_fuzz.py",
     "policy/test_language.py",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lockgate.refusals import REASONS, TITLES, Refusal
+from lockgate.refusals import GRPC_STATUS, REASONS, TITLES, Refusal
 
 
 def test_body_is_a_problem_document() -> None:
@@ -54,3 +54,34 @@ def test_headers(refusal: Refusal, name: bytes, value: bytes) -> None:
 
 def test_every_status_has_a_title_and_a_reason() -> None:
     assert TITLES.keys() == REASONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        pytest.param(Refusal(403, "No."), b"7", id="denied"),
+        pytest.param(Refusal(401, "Who?"), b"16", id="unidentified"),
+        pytest.param(Refusal(400, "What?"), b"3", id="unreadable"),
+        pytest.param(Refusal(413, "Much."), b"8", id="too-large"),
+        pytest.param(Refusal(503, "Later."), b"14", id="unavailable"),
+        pytest.param(Refusal(502, "Broken.", sent_upstream=True), b"13", id="not-to-be-tried-again"),
+    ],
+)
+def test_status_of_a_grpc_call(refusal: Refusal, status: bytes) -> None:
+    assert dict(refusal.grpc_status())[b"grpc-status"] == status
+
+
+def test_every_status_has_one_of_grpc() -> None:
+    assert GRPC_STATUS.keys() == TITLES.keys()
+
+
+def test_the_message_of_a_grpc_call_is_percent_encoded() -> None:
+    refusal = Refusal(403, "100 % für\r\nalle.", "Ask.", "support/r", "7")
+    fields = dict(refusal.grpc_headers())
+    assert fields[b"grpc-message"] == b"100 %25 f%C3%BCr%0D%0Aalle. Ask. (rule support/r, request 7)"
+    assert fields[b"content-type"] == b"application/grpc"
+    assert b"connection" not in fields
+
+
+def test_a_connection_that_is_of_no_use_is_closed() -> None:
+    assert dict(Refusal(401, "Who?", close=True).grpc_headers())[b"connection"] == b"close"

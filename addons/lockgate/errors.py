@@ -14,8 +14,10 @@ LockgateError
 ├── RequestUnreadable    a request's head has no single meaning
 ├── BodyUnreadable       a body has no single meaning
 │   ├── BodyTooLarge         its decoded size is above the limit
-│   └── EncodingNotAccepted  its content encoding is not one we take
+│   ├── EncodingNotAccepted  its content encoding is not one we take
+│   └── ContentTypeNotAccepted  its type is not one that is taken there
 ├── MaskingFailed        a document cannot be masked
+├── WorkFailed           a worker process gave no result
 ├── SecretUnavailable    a credential's secret cannot be had
 ├── RevocationsUnavailable  it is not known what is revoked
 ├── RecordingUnavailable the record cannot be made durable
@@ -124,8 +126,16 @@ class EncodingNotAccepted(BodyUnreadable):
     """Raised when a body's content encoding is unknown, or more than one."""
 
 
+class ContentTypeNotAccepted(BodyUnreadable):
+    """Raised when a body's Content-Type has no single meaning, or is not one that its target takes."""
+
+
 class MaskingFailed(LockgateError):
     """Raised when a document cannot be masked, so that it must not be delivered."""
+
+
+class WorkFailed(LockgateError):
+    """Raised when work in a process beside the gateway's own came to nothing. Says why, quotes nothing of it."""
 
 
 class SecretUnavailable(LockgateError):

@@ -6,9 +6,11 @@ written by one stage only, named beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
@@ -16,7 +18,7 @@ from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy.mode_specs import ReverseMode
 from OpenSSL import SSL
 
-from lockgate.bodies.pipeline import Pipeline
+from lockgate.bodies.pipeline import Job, Pipeline
 from lockgate.bodies.scrubbing import Scrubbing
 from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Credential, Signer
@@ -71,6 +73,7 @@ class Answer:
     reason: bytes
     headers: Fields
     body: bytes
+    trailers: Fields = ()  # of a target that speaks gRPC
 
     @classmethod
     def of(cls, response: http.Response) -> Answer:
@@ -80,6 +83,7 @@ class Answer:
             reason=response.data.reason,
             headers=tuple(response.headers.fields),
             body=response.raw_content or b"",
+            trailers=tuple(response.trailers.fields) if response.trailers else (),
         )
 
     def handing(self, body: bytes) -> Answer:
@@ -100,6 +104,15 @@ class Answer:
             timestamp_start=0.0,
             timestamp_end=0.0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One whole message of a WebSocket; `content` is UTF-8 where it is a text."""
+
+    from_agent: bool
+    is_text: bool
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +137,38 @@ class Vetted:
 
 
 @dataclass(slots=True)
+class Waiting:
+    """An answer over HTTP/2 of which more than enough waits for the agent: who is told when there is room again."""
+
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: set[connection.Connection] = field(default_factory=set)  # those of HTTP/2, which carries others too
+
+
+@dataclass(slots=True)
 class Session:
     """One client connection."""
 
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
     tunnel: tuple[str, int] | None = None  # the door: where the accepted CONNECT leads
-    dials: dict[tuple[str, int], Dialled] = field(default_factory=dict)  # the door: what may be connected to
+    dials: dict[str, Dialled] = field(default_factory=dict)  # pool: what a door asked for, by the connection's id
     vetted: dict[str, Vetted] = field(default_factory=dict)  # reach: by the server connection's id
+    carries: dict[str, int] = field(default_factory=dict)  # the door: the stream that an HTTP/1 connection is for
+    waiting: dict[int, Waiting] = field(default_factory=dict)  # http2: by the agent's stream
+    _room: asyncio.Event | None = None
+
+    def crowd(self, crowded: bool) -> None:
+        """The WebSocket's layer: whether more waits for decisions than is to be read ahead."""
+        if crowded and self._room is None:
+            self._room = asyncio.Event()
+        elif not crowded and self._room is not None:
+            self._room.set()
+            self._room = None
+
+    async def uncrowded(self) -> None:
+        """Return once there is room for more."""
+        if self._room is not None:
+            await self._room.wait()
 
 
 @dataclass(slots=True)
@@ -147,6 +184,9 @@ class Exchange:
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
     form: str = ""  # the door: "absolute" or "origin", how the request named what it asks for
+    websocket: bool = False  # Read: it asks for a WebSocket
+    opened: Exchange | None = None  # the WebSocket's layer: of a message, the request that opened it
+    message: Message | None = None  # the WebSocket's layer: as it came; Mask: what may be seen of it
     target: Target | None = None  # Read
     actions: tuple[Action, ...] = ()  # Read
     facts: HttpFacts | None = None  # Read
@@ -161,13 +201,16 @@ class Exchange:
     masks: Mapping[str, int] = field(default_factory=dict)  # Mask: values masked, by path
     scrubbed: int = 0  # Mask: echoes of the credential removed
     upstream_status: int | None = None  # Mask
+    trailing: Callable[[http.Headers], http.Headers] | None = None  # Mask: the door calls it on trailers as they come
     pipeline: Pipeline | None = field(default=None, repr=False)  # Mask: what a streamed answer goes through
+    elsewhere: Callable[[Job[Any]], Coroutine[None, None, None]] | None = None  # Mask: has a job of it done
     scrubbing: Scrubbing | None = field(default=None, repr=False)  # Mask: the part of it that counts echoes
     intended: bool = False  # Record: the intent is durable
     finished: bool = False  # Record: the flow is on its way to the dump
     on_sending: Callable[[], None] | None = None  # Record: the door calls it before the first byte
     delivered: Delivered | None = field(default=None, repr=False)  # Record; the door adds to it what it streams
     outgoing: Outgoing | None = None  # Seal
+    passing: Message | None = None  # Seal: a message as it may go on
     answer: Answer | None = None  # Seal
     sent: bool = False  # the door to the target
     streaming: bool = False  # the door to the agent: the head of a streamed answer has gone out

@@ -53,9 +53,13 @@ class Verdict(StrEnum):
     DENY = "deny"
 
 
-# The verbs of HTTP that rules may name and requests may have: what `any` means. TRACE and CONNECT never get through.
-# WebDAV's are left out: COPY and MOVE name a second resource, which a rule would not see.
+# The ordinary methods of HTTP, which every target takes, and which `any` means. Others a target has to list.
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
+# Those that never get through: what they are for a proxy, or a second resource beside the path's, which no rule sees
+# (RFC 4918, 9.8 and 9.9; RFC 5842). PRI is how HTTP/2 begins (RFC 9113, 3.4).
+REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI", "COPY", "MOVE", "BIND", "REBIND"})
+# To open a WebSocket (RFC 6455) at a path, and what then goes to the target and comes from it; `any` is none of them.
+WEBSOCKET_VERBS = frozenset({"ws", "send", "receive", "send-binary", "receive-binary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,18 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form by name, all values in order: text, or of a file its `filename`, `type`, `size` in bytes."""
+
+    fields: Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class HttpFacts:
     """What conditions may read of an HTTP request.
 
     `query` and `headers` map a name (headers: lower case) to all its values, in order. `body` is the parsed JSON
-    document, `{}` where the request has no body, or `Unreadable`.
+    document, a `Form`, `{}` where the request has no body, or `Unreadable`.
     """
 
     method: str
@@ -87,7 +98,7 @@ class HttpFacts:
     path: str
     query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    body: Any | Unreadable = field(default_factory=dict)
+    body: Any | Form | Unreadable = field(default_factory=dict)
 
 
 MaskKind = Literal["drop", "nullify", "redact", "replace", "hash", "keep_first", "keep_last", "detect"]
@@ -198,10 +209,13 @@ class TargetTls:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something the gateway can reach: one origin, and the name of the credential it is given.
+    """Something the gateway can reach: one origin, and the name of the credential it is given. It is offered HTTP/2
+    with `http2`; with `grpc` it speaks gRPC and nothing else, over HTTP/2.
 
     `connect` is where to dial instead of the origin's own host and port. `private` permits addresses in loopback,
-    link-local and private space.
+    link-local and private space. `methods` are those it takes beside the ordinary ones. With `lenient_paths` a path
+    that has several spellings is brought to one; without, it is refused. `content_types` are those of bodies that it
+    takes beside JSON and forms, where rules read bodies.
     """
 
     name: str
@@ -214,6 +228,11 @@ class Target:
     connect: tuple[str, int] | None = None
     pass_cookies: bool = False
     tls: TargetTls = TargetTls()
+    methods: frozenset[str] = frozenset()
+    lenient_paths: bool = False
+    content_types: frozenset[str] = frozenset()
+    http2: bool = False
+    grpc: bool = False
 
     @property
     def server_name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 TITLES = {
     400: "Unreadable request",
@@ -31,6 +32,10 @@ REASONS = {
     502: b"Bad Gateway",
     503: b"Service Unavailable",
 }
+# https://grpc.github.io/grpc/core/md_doc_statuscodes.html; UNAVAILABLE says that it can be tried again.
+GRPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16, 409: 9, 413: 8, 415: 12, 502: 14, 503: 14}
+GRPC_INTERNAL = 13
+GRPC_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 CHALLENGE = b'Bearer realm="lockgate", Basic realm="lockgate"'
 
 
@@ -84,6 +89,20 @@ class Refusal:
         if self.close:
             fields.append((b"connection", b"close"))
         return tuple(fields)
+
+    def grpc_status(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The refusal as the status of a gRPC call: fields of its trailers, or of the head of an answer without any."""
+        status = GRPC_INTERNAL if self.sent_upstream and self.status >= 500 else GRPC_STATUS[self.status]
+        about = [f"rule {self.rule}"] if self.rule else []
+        about += [f"request {self.request_id}"] if self.request_id else []
+        parts = [self.detail, self.next_steps, f"({', '.join(about)})" if about else ""]
+        message = quote(" ".join(part for part in parts if part), safe=GRPC_PLAIN)
+        return ((b"grpc-status", str(status).encode()), (b"grpc-message", message.encode("ascii")))
+
+    def grpc_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Header fields of the refusal to a gRPC call, which has no body (PROTOCOL-HTTP2, Trailers-Only)."""
+        fields = ((b"content-type", b"application/grpc"), *self.grpc_status())
+        return (*fields, (b"connection", b"close")) if self.close else fields
 
 
 TOKEN_INSIDE = Refusal(

@@ -22,6 +22,7 @@ from lockgate.policy.load import assemble
 from lockgate.recordings.generations import keep
 from lockgate.recordings.recorder import Recorder
 from lockgate.state import key
+from lockgate.workers import Workers
 
 RECORDED_PROBLEMS = 100
 
@@ -47,6 +48,9 @@ class Runtime:
     revocations: Revocations
     recorder: Recorder
     hash_key: bytes
+
+    def __init__(self) -> None:
+        self.workers = Workers()
 
     def start(self, rules: Path, recordings: str = "", state: str = "") -> None:
         """Load the rules, make the state's directory, open and repair the recordings.

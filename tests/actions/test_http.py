@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lockgate.actions.http import by_name, canonical_path, parse_query, read
+from lockgate.actions.http import by_name, canonical_path, lenient_path, parse_query, read
 from lockgate.errors import RequestUnreadable
 from lockgate.model import Action, Target, Unreadable
 
@@ -108,6 +108,115 @@ def test_idempotent(raw: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        pytest.param("/v1/%7ex%20%c3%a9", "/v1/~x%20%C3%A9", id="nothing-odd"),
+        pytest.param("/%3D%26%40=&@", "/%3D%26%40=&@", id="encoded-delimiters-stay"),
+        pytest.param("/100%25", "/100%25", id="encoded-percent-stays"),
+        pytest.param("/%25zz", "/%25zz", id="percent-before-letters-stays"),
+        pytest.param("/a/./b/../c", "/a/c", id="dot-segments"),
+        pytest.param("/a/%2e%2E/b", "/b", id="encoded-dots"),
+        pytest.param("/a/.%2e", "/", id="half-encoded-dots"),
+        pytest.param("/..", "/", id="above-the-root"),
+        pytest.param("/../../etc", "/etc", id="far-above-the-root"),
+        pytest.param("/a/.", "/a/", id="dot-last"),
+        pytest.param("/a/b/..", "/a/", id="dot-dot-last"),
+        pytest.param("/a/b/../", "/a/", id="dot-dot-and-a-slash"),
+        pytest.param("/...", "/...", id="three-dots"),
+        pytest.param("//a///b//", "/a/b/", id="empty-segments"),
+        pytest.param("/a//../b", "/b", id="empty-segment-before-dots"),
+        pytest.param("/%2f%2fa%2Fb", "/a/b", id="encoded-slashes"),
+        pytest.param("/a%5cb\\c", "/a/b/c", id="backslashes"),
+        pytest.param("/a/..%2f..%5Cb", "/b", id="encoded-slashes-behind-dots"),
+        pytest.param("/admin;x=1/a;y", "/admin/a", id="parameters"),
+        pytest.param("/a/..;x/b", "/b", id="parameters-behind-dots"),
+        pytest.param("/a/;/b", "/a/b", id="parameters-alone"),
+        pytest.param("/a%3bx%2fb", "/a/b", id="encoded-parameters"),
+        pytest.param("/a;", "/a", id="empty-parameters"),
+        pytest.param("/a%252e%252e/b", "/a../b", id="twice"),
+        pytest.param("/a/%252e%25252e/b", "/b", id="three-times"),
+        pytest.param("/a/%25%32%65%25%32%65/b", "/b", id="twice-in-pieces"),
+        pytest.param("/a%25252525252fb", "/a/b", id="many-times"),
+        pytest.param("/a%25%32%66b", "/a/b", id="slash-in-pieces"),
+        pytest.param("/é b[1]|{x}", "/%C3%A9%20b%5B1%5D%7C%7Bx%7D", id="not-encoded-at-all"),
+        pytest.param("/%25C3%25A9", "/%C3%A9", id="utf-8-twice"),
+    ],
+)
+def test_lenient(raw: str, path: str) -> None:
+    assert lenient_path(raw) == path
+    assert canonical_path(path) == path
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param("", "the path does not start with /", id="empty"),
+        pytest.param("*", "the path does not start with /", id="asterisk"),
+        pytest.param("\\a", "the path does not start with /", id="backslash-first"),
+        pytest.param("%2Fa", "the path does not start with /", id="encoded-slash-first"),
+        pytest.param("/" + "a" * 8192, "the path is longer than 8192 characters", id="length"),
+        pytest.param("/a" * 257, "the path has more than 256 segments", id="segments"),
+        pytest.param("/a%3Fx", "the path has an encoded separator or NUL (%3F)", id="encoded-question-mark"),
+        pytest.param("/a%253Fx", "the path has an encoded separator or NUL (%3F)", id="question-mark-twice"),
+        pytest.param("/a#x", "the path has an encoded separator or NUL (%23)", id="fragment"),
+        pytest.param("/a%00", "the path has an encoded separator or NUL (%00)", id="nul"),
+        pytest.param("/a%2500.txt", "the path has an encoded separator or NUL (%00)", id="nul-twice"),
+        pytest.param("/a\n", "the path has a control character", id="newline"),
+        pytest.param("/a%250a", "the path has a control character", id="newline-twice"),
+        pytest.param("/a%", "the path has a % without two hex digits", id="lone-percent"),
+        pytest.param("/%%32e", "the path has a % without two hex digits", id="percent-before-an-escape"),
+        pytest.param("/a%ff", "the path is not UTF-8", id="not-utf-8"),
+        pytest.param("/\udcff", "the path is not UTF-8", id="not-utf-8-nor-encoded"),
+        pytest.param("/a%c0%af", "the path is not UTF-8", id="overlong-slash"),
+        pytest.param("/a%EF%BC%8Fb", f"the path has {STANDS_IN}", id="full-width-slash"),
+        pytest.param("/\uff0e\uff0e/a", f"the path has {STANDS_IN}", id="full-width-dots"),
+    ],
+)
+def test_no_lenient_form(raw: str, reason: str) -> None:
+    with pytest.raises(RequestUnreadable) as caught:
+        lenient_path(raw)
+    assert caught.value.reason == reason
+
+
+ODD_PATHS = st.lists(
+    st.sampled_from(
+        ["/", "a", "B", ".", "..", "%", "%25", "25", "2e", "%2E", "2F", "%2f", "\\", "5c", ";", "%3b", "é"]
+    ),
+    max_size=14,
+).map(lambda pieces: "/" + "".join(pieces))
+
+
+@given(ODD_PATHS)
+@example("/%25%32%35%32%65")
+@example("/%2%35%32e")
+def test_lenient_paths_are_strict_ones_in_the_end(raw: str) -> None:
+    """So no target that reads strict paths alike reads another one, whatever it undoes."""
+    try:
+        path = lenient_path(raw)
+    except RequestUnreadable:
+        return
+    assert canonical_path(path) == path
+    assert lenient_path(path) == path
+
+
+@given(PATHS)
+def test_a_strict_path_is_what_a_lenient_target_gets_too(raw: str) -> None:
+    try:
+        path = canonical_path(raw)
+    except RequestUnreadable:
+        return
+    assert lenient_path(raw) == path
+
+
+@pytest.mark.parametrize("raw", ["/" + "%25" * 2700, "/" + "%2" * 4000, "/" + "../" * 2700, "/" + "%25%32" * 1300])
+def test_a_long_path_is_read_at_once(raw: str) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(RequestUnreadable):
+        lenient_path(raw)
+    assert time.process_time() - begun < 0.05
+
+
+@pytest.mark.parametrize(
     ("raw", "found"),
     [
         pytest.param("", {}, id="empty"),
@@ -144,6 +253,7 @@ def test_query(raw: str, found: dict[str, tuple[str, ...]]) -> None:
         pytest.param("a=1#b", "the query has a character that must be encoded", id="fragment"),
         pytest.param("a=\x07", "the query has a character that must be encoded", id="control"),
         pytest.param("a=own&x=1;a=all", "the query has a semicolon; percent-encode it", id="semicolon"),
+        pytest.param("a" * 16385, "the query is longer than 16384 characters", id="length"),
         pytest.param("a&" * 1001, "the query has more than 1000 parameters", id="too-many"),
         pytest.param("a=%ff", "the query is not UTF-8", id="not-utf-8"),
         pytest.param("a=%0a", "the query has a control character", id="encoded-newline"),
@@ -188,6 +298,22 @@ def test_the_query_is_sent_as_given(raw: str, sent: str) -> None:
     assert read("GET", CRM, raw, [], {})[2] == sent
 
 
+def test_a_lenient_target_gets_the_path_that_was_decided_on() -> None:
+    files = Target("files", "https", "files.example", 443, lenient_paths=True)
+    actions, facts, sent = read("GET", files, "/a/..%2fb?c=%2e%2e/", [], {})
+    assert (actions[0].resource, facts.path, sent) == ("/b", "/b", "/b?c=%2e%2e/")
+
+
+def test_methods_that_a_target_lists() -> None:
+    dav = Target("dav", "https", "dav.example", 443, methods=frozenset({"PROPFIND"}))
+    assert read("PROPFIND", dav, "/a", [], {})[0] == (Action("PROPFIND", "dav", "/a"),)
+    for method in ("propfind", "PURGE"):
+        with pytest.raises(RequestUnreadable, match=r"none of DELETE, GET, .*, PROPFIND, PUT, QUERY, in capitals"):
+            read(method, dav, "/a", [], {})
+    with pytest.raises(RequestUnreadable, match="the method is none of"):
+        read("PROPFIND", CRM, "/a", [], {})
+
+
 def test_an_unreadable_body_is_a_fact() -> None:
     unreadable = Unreadable("not JSON")
     assert read("POST", CRM, "/a", [], unreadable)[1].body is unreadable
@@ -202,7 +328,15 @@ def test_methods_that_are_never_let_through(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X-Original-URL", "x-rewrite-url"]
+    "name",
+    [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X-Original-URL",
+        "x-rewrite-url",
+        "X-Accel-Mapping",
+    ],
 )
 def test_headers_that_override_are_refused(name: str) -> None:
     with pytest.raises(RequestUnreadable, match="asks for another method or path"):
@@ -210,7 +344,15 @@ def test_headers_that_override_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X-Amz-Copy-Source", "x-amz-rename-source", "x-ms-copy-source", "X-Goog-Copy-Source", "X-Copy-From"]
+    "name",
+    [
+        "Destination",
+        "X-Amz-Copy-Source",
+        "x-amz-rename-source",
+        "x-ms-copy-source",
+        "X-Goog-Copy-Source",
+        "X-Copy-From",
+    ],
 )
 def test_headers_that_name_a_second_resource_are_refused(name: str) -> None:
     with pytest.raises(RequestUnreadable, match="second resource"):

@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.bodies.encodings import decode
+from lockgate.bodies.encodings import ANY_RATIO, decode
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted
 
 TEXT = b'{"name": "lock", "levels": [1, 2, 3]}' * 20
@@ -89,6 +89,14 @@ class TestEncoded:
         finally:
             tracemalloc.stop()
         assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize(("encoding", "encode"), ENCODERS)
+def test_what_decodes_to_far_more_than_was_sent_is_refused(encoding, encode):
+    blanks = encode(b" " * 1024 * 1024)
+    with pytest.raises(BodyTooLarge, match="larger than 200 times what was sent"):
+        decode(blanks, encoding, 2 * 1024 * 1024)
+    assert len(decode(encode(b" " * ANY_RATIO), encoding, 1024 * 1024)) == ANY_RATIO
 
 
 def test_damaged_checksum_is_refused():

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.bodies.json import MAX_DEPTH, Float, dumps, dumps_line, is_json, parse
+from lockgate.bodies.json import (
+    MAX_DEPTH,
+    SHALLOW,
+    Float,
+    dumps,
+    dumps_line,
+    is_json,
+    is_shallow,
+    levels,
+    parse,
+)
 from lockgate.errors import BodyUnreadable
 
 NUMBER_TEXT = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
@@ -211,3 +221,62 @@ def test_dumps_refuses_what_parse_never_gives(document):
 )
 def test_is_json(content_type, expected):
     assert is_json(content_type) is expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'{"a":1,"A":2}', id="letters"),
+        pytest.param(b'[[{"x":{"b":1,"B":2}}]]', id="below"),
+        pytest.param('{"stra\u00dfe":1,"STRASSE":2}'.encode(), id="sharp-s"),
+        pytest.param('{"k":1,"\u212a":2}'.encode(), id="kelvin-sign"),
+        pytest.param(b'{"a":1,"\\u0041":2}', id="escaped"),
+    ],
+)
+def test_keys_in_one_letter_case(data):
+    with pytest.raises(BodyUnreadable, match="differ in letter case only"):
+        parse(data, one_letter_case=True)
+    assert parse(data) == json.loads(data)
+
+
+@pytest.mark.parametrize("data", [b'{"a":{"A":1},"b":[{"B":2}]}', b'[{"a":1},{"A":2}]', b'{"a":1,"b":2}', b"{}", b"1"])
+def test_keys_of_different_objects_may_differ_in_letter_case(data):
+    assert parse(data, one_letter_case=True) == json.loads(data)
+
+
+def test_keys_in_one_letter_case_are_still_unique():
+    with pytest.raises(BodyUnreadable, match="same key twice"):
+        parse(b'{"a":1,"b":2,"a":3}', one_letter_case=True)
+
+
+def nested(depth, inner="1", width=1):
+    return ("[" * depth + inner + "]" * depth + ("," + "[]") * width).join("[]").encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "shallow"),
+    [
+        pytest.param(b'{"a":["}{[",1]}', True, id="few-brackets"),
+        pytest.param(b"[" + b",".join([b'{"a":[1,"b"]}'] * 100) + b"]", True, id="many-brackets"),
+        pytest.param(b"[" + b",".join([b'{"a":["]"]}'] * 100) + b"]", False, id="brackets-in-text"),
+        pytest.param(b"[" + b",".join([b'{"a":"\\""}'] * 200) + b"]", False, id="escapes"),
+        pytest.param(nested(SHALLOW - 1, width=200), True, id="as-deep-as-is-told"),
+        pytest.param(nested(SHALLOW, width=200), False, id="deeper"),
+        pytest.param(nested(MAX_DEPTH, width=200), False, id="too-deep"),
+    ],
+)
+def test_what_is_surely_not_too_deep(data, shallow):
+    assert is_shallow(data) is shallow
+
+
+@pytest.mark.parametrize("width", [0, 200])
+def test_depth_is_counted_however_it_is_told(width):
+    assert parse(nested(MAX_DEPTH - 1, width=width))
+    with pytest.raises(BodyUnreadable, match="128 deep"):
+        parse(nested(MAX_DEPTH, width=width))
+
+
+@given(documents())
+def test_what_is_told_of_depth_is_so(text):
+    depth = sum(1 for _ in levels(json.loads(text)))
+    assert depth <= MAX_DEPTH or not is_shallow(text.encode())

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from lockgate.bodies.pipeline import Pipeline
-from lockgate.errors import BodyUnreadable, MaskingFailed
+from lockgate.bodies.pipeline import Job, Passed, Pipeline
+from lockgate.errors import BodyUnreadable, MaskingFailed, WorkFailed
 
 
 class Upper:
@@ -64,6 +65,41 @@ def test_what_is_before_a_fault_passes_and_nothing_behind_it() -> None:
     for rest in (pipeline.feed(b"e"), pipeline.end()):
         with pytest.raises(MaskingFailed):
             next(rest)
+
+
+class Works:
+    """Everything twice, as work that may be done elsewhere."""
+
+    def feed(self, data: bytes) -> Iterator[Passed]:
+        job = Job(partial(bytes.__mul__, data, 2))
+        yield b"<"
+        yield job
+        yield job.result()
+
+    def end(self) -> Iterator[Passed]:
+        return iter(())
+
+
+def test_work_is_handed_on_before_what_comes_of_it() -> None:
+    given = Pipeline(Works(), Upper()).feed(b"ab")
+    job = next(given)
+    assert isinstance(job, Job)
+    job.done(b"z")
+    assert list(given) == [b"<Z"]
+
+
+def test_work_that_nobody_does_is_done_where_it_is_needed() -> None:
+    assert Pipeline(Works(), Upper()).whole(b"ab") == b"<ABAB."
+
+
+def test_work_that_failed_is_a_fault_behind_what_was_before_it() -> None:
+    given = Pipeline(Works()).feed(b"ab")
+    job = next(given)
+    assert isinstance(job, Job)
+    job.failed(WorkFailed("gone"))
+    assert next(given) == b"<"
+    with pytest.raises(MaskingFailed, match="gone"):
+        next(given)
 
 
 def test_a_whole_body_is_all_or_nothing() -> None:

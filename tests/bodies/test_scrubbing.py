@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.bodies.echoes import Echo, base64, echoes
-from lockgate.bodies.scrubbing import Scrubbing
+from lockgate.bodies.scrubbing import Scrubbing, Withholding
+from lockgate.errors import MaskingFailed
 
 SECRET = "s3cr/t+<k&y>='\"\\?~"
 TEXTS = st.sampled_from([SECRET, "abcabcab", "aaaaaaaa", "%25%25%2", "\\u005c\\u", "&amp;&#3", "plain-text-1"])
@@ -119,3 +120,27 @@ def test_it_shows_nothing_of_what_it_holds() -> None:
     scrubbing = Scrubbing(echoes("correct-horse"))
     list(scrubbing.feed(b"correct-"))
     assert "correct" not in repr(scrubbing)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 12, 200])
+def test_nothing_passes_from_where_a_secret_stands(cut: int) -> None:
+    withholding = Withholding(echoes("plain-text-1"))
+    body = b"before " + b"plain-text-1" + b" behind"
+    passed = b""
+
+    def feed() -> None:
+        nonlocal passed
+        for part in (body[:cut], body[cut:]):
+            for piece in withholding.feed(part):
+                passed += piece
+        for piece in withholding.end():
+            passed += piece
+
+    with pytest.raises(MaskingFailed):
+        feed()
+    assert b"before ".startswith(passed)
+
+
+def test_what_has_no_secret_passes_as_it_is() -> None:
+    withholding = Withholding(echoes("plain-text-1"))
+    assert b"".join([*withholding.feed(b"plain-"), *withholding.feed(b"text"), *withholding.end()]) == b"plain-text"

@@ -155,7 +155,7 @@ def test_a_body_is_what_its_header_says(explain: Callable[..., object], body: Ca
         "--role", "support", "--header", "content-type: text/plain", "--body", body('{"amount": 1}'), "POST", REFUNDS
     )
     assert ended.code == 1
-    assert "unevaluable: the body cannot be read: the body is not declared as JSON" in ended.out
+    assert "415 The body is not taken: this target takes application/json, " in ended.out
 
 
 def test_claims_and_issuer(explain: Callable[..., object], small_rules: Path) -> None:

@@ -107,6 +107,7 @@ def test_json(show: Callable[..., object]) -> None:
         "inherited": False,
         "when": None,
         "unless": None,
+        "query": None,
         "expires": None,
         "expired": False,
         "reason": None,

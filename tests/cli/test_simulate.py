@@ -16,7 +16,15 @@ from mitmproxy.test import tflow
 
 from lockgate import exchange as exchange_module
 from lockgate.actions import head
-from lockgate.cli.simulate import HASH_KEY, answer, loaded, require_known, simulate
+from lockgate.cli.simulate import (
+    HASH_KEY,
+    answer,
+    as_websocket,
+    loaded,
+    read_websocket,
+    require_known,
+    simulate,
+)
 from lockgate.cli.simulate import read as simulated_read
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import IDENTITY_HEADERS, Exchange, exchange
@@ -34,6 +42,7 @@ from lockgate.stages.decide import Decide
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 WHO = principal(("support",))
 JSON = ("content-type", "application/json")
+GRPC = ("content-type", "application/grpc")
 RULES = {
     "gateway.yaml": "issuers:\n  - dev: true\n",
     "credentials.yaml": (
@@ -46,6 +55,8 @@ RULES = {
         "  crm: {url: 'https://api.crm.example', credential: crm, limits: {request: 64B}}\n"
         "  maps: {url: 'https://maps.example', credential: maps}\n"
         "  wiki: {url: 'https://bücher.example:8443'}\n"
+        "  dav: {url: 'https://dav.example', paths: lenient, methods: [PROPFIND]}\n"
+        "  ledger: {url: 'https://ledger.example', grpc: true}\n"
     ).replace("bücher", "xn--bcher-kva"),
     "roles/support.yaml": (
         "role: support\nrules:\n"
@@ -54,7 +65,11 @@ RULES = {
         "  - id: big\n    hold: POST crm /v1/refunds\n    when: body.amount > 500\n"
         "  - id: calm\n    hold: PUT crm\n    reason: Ask first.\n"
         "  - id: never\n    deny: DELETE crm\n"
+        "  - id: list\n    allow: PROPFIND dav /a/**\n"
+        "  - id: call\n    allow: POST ledger /bank.Ledger/Get*\n"
         "  - id: not-now\n    deny: PATCH crm\n    reason: Not today.\n"
+        "  - id: chat\n    allow: [ws wiki /chat/**, receive wiki /chat/**, send-binary wiki /chat/**]\n"
+        "  - id: say\n    allow: send wiki /chat/**\n    when: body.amount <= 500\n"
     ),
 }
 
@@ -81,6 +96,7 @@ def through_the_stages(generation: Generation, request: Request) -> tuple[Exchan
     # Not by their setters, which mend the Host header.
     flow.request.data.host, flow.request.data.port, flow.request.path = where.host, where.port, where.path
     flow.request.data.method = request.method.encode()
+    flow.request.data.http_version = b"HTTP/2.0" if name == "ledger.example" else b"HTTP/1.1"
     flow.client_conn.sni = name
     found = exchange(flow)
     found.generation, found.principal, found.presented = generation, WHO, Presented("no.such.token", "")
@@ -113,6 +129,10 @@ def asked(method: str, where: str, *headers: tuple[str, str], body: bytes = b"")
             id="taken-off",
         ),
         pytest.param(asked("GET", f"{CRM}/v1/a", ("X-Key", "mine"), ("Connection", "close")), id="credential-header"),
+        pytest.param(asked("POST", "https://ledger.example/bank.Ledger/Get", GRPC, ("te", "trailers")), id="call"),
+        pytest.param(asked("POST", "https://ledger.example/bank.Ledger/Put", GRPC), id="call-denied"),
+        pytest.param(asked("POST", "https://ledger.example/bank.Ledger/Get", JSON), id="no-call"),
+        pytest.param(asked("GET", "https://ledger.example/bank.Ledger/Get", GRPC), id="call-by-get"),
         pytest.param(asked("GET", "https://maps.example/v1/a?KEY=1&b=2&key=3"), id="credential-parameter"),
         pytest.param(asked("GET", "https://bücher.example:8443/"), id="international-name"),
         pytest.param(asked("GET", f"{CRM}:443/v1/a", ("Host", "API.crm.example:443")), id="host"),
@@ -123,6 +143,12 @@ def asked(method: str, where: str, *headers: tuple[str, str], body: bytes = b"")
         pytest.param(asked("GET", "https://a..example/v1/a"), id="no-name"),
         pytest.param(asked("get", f"{CRM}/v1/a"), id="method-in-small-letters"),
         pytest.param(asked("COPY", f"{CRM}/v1/a"), id="method"),
+        pytest.param(asked("PROPFIND", f"{CRM}/v1/a"), id="method-of-another-target"),
+        pytest.param(asked("GET", f"{CRM}/v1/a", JSON, body=b"{}"), id="unexpected-body"),
+        pytest.param(asked("PROPFIND", "https://dav.example/a/b;x/..%2fc"), id="method-and-path-of-a-lenient-target"),
+        pytest.param(asked("PROPFIND", "https://dav.example/a/../c"), id="lenient-path-elsewhere"),
+        pytest.param(asked("PROPFIND", "https://dav.example/a/b", ("Destination", "/c")), id="second-resource"),
+        pytest.param(asked("GET", f"{CRM}/v1/a", ("x-a", "b" * 16384)), id="long-header"),
         pytest.param(asked("GET", f"{CRM}/v1/../a"), id="dots"),
         pytest.param(asked("GET", f"{CRM}/v1/a;b"), id="semicolon"),
         pytest.param(asked("GET", f"{CRM}/v1/a?_method=PUT"), id="method-parameter"),
@@ -168,6 +194,54 @@ def test_requests_as_the_stages_read_and_decide_them(generation: Generation, req
         assert replace(facts, body=None) == replace(expected.facts, body=None)
 
 
+WIKI = "https://bücher.example:8443"
+HANDSHAKE = (
+    ("Connection", "keep-alive, Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Sec-WebSocket-Extensions", "permessage-deflate"),
+)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(asked("GET", f"{WIKI}/chat/a?q=1", *HANDSHAKE), id="allowed"),
+        pytest.param(asked("GET", f"{WIKI}/v1/a", *HANDSHAKE), id="denied"),
+        pytest.param(asked("POST", f"{WIKI}/chat/a", *HANDSHAKE), id="method"),
+        pytest.param(asked("GET", f"{WIKI}/chat/a", *HANDSHAKE[:3]), id="no-key"),
+        pytest.param(asked("GET", f"{WIKI}/chat/a", *HANDSHAKE, ("HTTP2-Settings", "")), id="h2c"),
+    ],
+)
+def test_what_opens_a_websocket_as_the_stages_read_and_decide_it(generation: Generation, request_: Request) -> None:
+    expected, refusal = through_the_stages(generation, request_)
+    found = simulate(generation, WHO, request_, NOW)
+    assert (found.decision, found.refusal) == (expected.decision, refusal)
+    if found.decision is not None:
+        assert (found.target, (found.action,)) == (expected.target, expected.actions)
+        _, facts = read_websocket(generation, found.target, as_websocket(request_))
+        assert facts == expected.facts
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "verdict"),
+    [
+        pytest.param("ws", b"", "allow", id="ws"),
+        pytest.param("send", b'{"amount": 3}', "allow", id="send"),
+        pytest.param("send", b'{"amount": 900}', "deny", id="send-too-much"),
+        pytest.param("send", b"amount", "unreadable", id="send-no-json"),
+        pytest.param("receive", b"{}", "allow", id="receive"),
+        pytest.param("send-binary", b"\xff", "allow", id="binary"),
+        pytest.param("receive-binary", b"\xff", "deny", id="denied-binary"),
+    ],
+)
+def test_messages_of_a_websocket(generation: Generation, method: str, body: bytes, verdict: str) -> None:
+    found = simulate(generation, WHO, asked(method, f"{WIKI}/chat/a", body=body), NOW)
+    assert found.verdict == verdict
+    assert found.action is None or found.action.verb == method
+
+
 def test_what_no_rule_sees_is_named(generation: Generation) -> None:
     headers = (("Authorization", "x"), ("X-A", "1"), ("authorization", "y"), ("Forwarded", "z"))
     found = simulate(generation, WHO, asked("GET", f"{CRM}/v1/a", *headers), NOW)
@@ -204,17 +278,18 @@ PLAIN = Target("wiki", "https", "wiki.example", 443)
     ],
 )
 def test_answers_as_the_stage_masks_them(target: Target, decision: Decision, response: Response) -> None:
-    credential = SimpleNamespace(scrub=lambda body: (body, 0)) if target.credential else None
+    credential = SimpleNamespace(echoes=()) if target.credential else None
+    status = response.status
     found = SimpleNamespace(
-        decision=decision, credential=credential, target=target, masks={}, scrubbed=0, pipeline=None
+        decision=decision, credential=credential, target=target, masks={}, scrubbed=0, upstream_status=status
     )
+    stage = mask.Mask(SimpleNamespace(hash_key=HASH_KEY))
     headers = http.Headers([(name.encode(), value.encode()) for name, value in response.headers])
     coding, kind = headers.get("content-encoding"), headers.get("content-type")
     try:
-        body = mask._masked(found, HASH_KEY, response.body, coding, kind, response.status)
-        expected = Answer("withheld") if body is None else Answer("raw", body)
+        expected = Answer("raw", asyncio.run(stage._masked(found, response.body, coding, kind)))
     except (BodyUnreadable, MaskingFailed):
-        expected = Answer("refused")
+        expected = Answer("withheld" if status >= 400 and decision.alters else "refused")
     assert answer(decision, target, response) == expected
 
 

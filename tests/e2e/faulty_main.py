@@ -24,6 +24,7 @@ EXCEPTIONS: dict[str, type[BaseException]] = {
 }
 HOOKS = frozenset(
     {"http_connect", "http_connect_error", "requestheaders", "request", "responseheaders", "response", "error"}
+    | {"ws_message", "ws_message_done", "websocket_end"}
 )
 
 

@@ -1,10 +1,12 @@
-"""Attacks on a request's way in: no client hangs or ends the gateway, no other identity, address or meaning is used."""
+"""Attacks on a request's way in: no client ends the gateway, no other identity or address is used.
+
+What can be said as bytes alone stands in the evasion corpus.
+"""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import resource
 import ssl
 import threading
@@ -18,17 +20,12 @@ from harness.gateway import ROOT, Gateway, MakeGateway, free_port, head, identit
 from harness.issuer import Issuer
 from harness.rules import CRM, PLAIN, rules
 from harness.upstream import RecordingUpstream
-from harness.wire import Incomplete, Wire, dial, start_tls
+from harness.wire import Incomplete, Wire, start_tls
 
-PROMPT = 2.0  # seconds within which another client is answered, whatever this one sends
-JSON_TYPE = "Content-Type: application/json"
 BOOKS = "xn--bcher-kva.example"
 ROLE = """\
 role: support
 rules:
-  - {id: small, allow: POST plain /refunds, when: body.amount <= 500}
-  - {id: own, allow: GET plain /list, when: 'request.query.scope == "own"'}
-  - {id: tenant, allow: GET plain /tenant, when: 'request.headers["x-tenant"] == "a"'}
   - {id: open, allow: 'GET|POST plain|crm|crm2|public|books /open/**'}
 """
 
@@ -51,62 +48,7 @@ def absolute(method: str, path: str, token: str | None, *fields: str, host: str 
     return head(method, f"http://{host}{path}", host, *identity(token), *fields, body=body)
 
 
-# Nobody makes the others wait, and nobody ends the process.
-
-
-def hello(records: int) -> bytes:
-    """The beginning of a ClientHello of 16 MiB, a byte a record."""
-    begin = b"".join(b"\x16\x03\x01\x00\x01" + bytes([byte]) for byte in b"\x01\xff\xff\xff")
-    return begin + b"\x16\x03\x01\x00\x01\x00" * records
-
-
-EXHAUSTING = {
-    "folded-lines": b"GET http://plain.example/ HTTP/1.1\r\nX: 1\r\n" + b" a\n" * 300_000 + b"\r\n",
-    "client-hello": hello(200_000),
-    "client-hello-in-one-record": b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + bytes(16_380),
-}
-
-
-@pytest.mark.parametrize("sent", [pytest.param(sent, id=name) for name, sent in EXHAUSTING.items()])
-def test_a_stranger_does_not_make_others_wait(attacked: Gateway, sent: bytes) -> None:
-    assert waited(attacked, sent) < PROMPT
-
-
-def test_an_agent_does_not_make_others_wait(attacked: Gateway, token: str) -> None:
-    assert waited(attacked, absolute("GET", "/open/json?" + "a&" * 60_000, token)) < PROMPT
-    many = [f"X-Forwarded-{number}: 1" for number in range(6000)]
-    assert waited(attacked, absolute("GET", "/open/json", token, *many)) < PROMPT
-
-
-def waited(gateway: Gateway, sent: bytes) -> float:
-    """Seconds until a second client is answered while a first one's bytes are worked on."""
-    with gateway.dial() as wire:
-        sender = threading.Thread(target=wire.send, args=(sent,), daemon=True)
-        sender.start()
-        time.sleep(0.2)
-        begun = time.monotonic()
-        with gateway.dial() as other:
-            other.socket.settimeout(60)
-            assert other.ask(absolute("GET", "/open/json", None)).status == 407
-        seconds = time.monotonic() - begun
-        sender.join()
-    return seconds
-
-
-ENDLESS = {
-    "head": b"GET http://plain.example/ HTTP/1.1\r\nX: ",
-    "request-line": b"GET http://plain.example/",
-    "chunk-extension": (
-        b"POST http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\nTransfer-Encoding: chunked\r\n\r\n1;"
-    ),
-}
-
-
-@pytest.mark.parametrize("begin", [pytest.param(begin, id=name) for name, begin in ENDLESS.items()])
-def test_what_does_not_end_is_cut_off(attacked: Gateway, begin: bytes) -> None:
-    with attacked.dial() as wire:
-        wire.send(begin + b"a" * 8 * 1024 * 1024)
-        assert wire.closed(5)
+# Nobody ends the process.
 
 
 def test_connections_without_end_do_not_end_the_gateway(make_gateway: MakeGateway, token: str) -> None:
@@ -123,33 +65,6 @@ def test_connections_without_end_do_not_end_the_gateway(make_gateway: MakeGatewa
     time.sleep(2)
     assert gateway.ask("GET", "/open/json", token).status == 200
     assert len(gateway.output) < 1_000_000
-
-
-# A rule is about what the target gets.
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param(("POST", "/refunds", (JSON_TYPE,), b'{"amount":1,"Amount":9000}'), id="key-in-other-case"),
-        pytest.param(("GET", "/list?scope=own&Scope=all", (), b""), id="parameter-in-other-case"),
-        pytest.param(("GET", "/list?scope=own&x=1;scope=all", (), b""), id="semicolon-in-query"),
-        pytest.param(("GET", "/list?scope=own&scope=all", (), b""), id="parameter-twice"),
-        pytest.param(("GET", "/tenant", ("X-Tenant: a", "X_Tenant: b"), b""), id="header-with-underscore"),
-        pytest.param(("GET", "/tenant", ("X-Tenant: a", "x-tenant: b"), b""), id="header-twice"),
-        pytest.param(("POST", "/open/x", ("X_HTTP_Method_Override: DELETE",), b""), id="override-with-underscore"),
-        pytest.param(("POST", "/refunds", (JSON_TYPE,), b'{"amount":1,"amount":9000}'), id="key-twice"),
-        pytest.param(("POST", "/refunds", (JSON_TYPE,), b"[" * 900_000), id="deep"),
-    ],
-)
-def test_what_a_target_may_read_otherwise_is_refused(
-    attacked: Gateway, plain: RecordingUpstream, token: str, sent: tuple[str, str, tuple[str, ...], bytes]
-) -> None:
-    method, path, fields, body = sent
-    seen = plain.watch()
-    with attacked.dial() as wire:
-        refused(wire.ask(absolute(method, path, token, *fields, body=body)), 400, 403)
-    assert seen.raw == b""
 
 
 # Connections to targets.
@@ -196,53 +111,6 @@ def test_a_connection_ends_when_the_agent_says_so(attacked: Gateway, token: str,
         assert wire.closed(3)
 
 
-@pytest.mark.parametrize("fields", [("Content-Length: 40",), ("Transfer-Encoding: chunked",)])
-def test_connect_with_a_body(
-    attacked: Gateway, crm: RecordingUpstream, plain: RecordingUpstream, token: str, fields: tuple[str, ...]
-) -> None:
-    seen, seen_plain = crm.watch(), plain.watch()
-    wire, reply = attacked.connect(token, CRM, 443, *fields)
-    assert reply.status == 200
-    with wire:
-        wire.send(b"5\r\nhello\r\n0\r\n\r\n" + absolute("GET", "/open/json", None))
-        assert wire.rest(1)[:12] in (b"", b"HTTP/1.1 400")
-    assert seen.connections == seen_plain.connections == 0
-
-
-def test_the_body_of_a_refused_connect_is_no_request(attacked: Gateway, plain: RecordingUpstream, token: str) -> None:
-    smuggled = absolute("GET", "/open/smuggled", token)
-    with attacked.dial() as wire:
-        seen = plain.watch()
-        wire.send(head("CONNECT", f"{CRM}:443", CRM, f"Content-Length: {len(smuggled)}") + smuggled)
-        refused(wire.reply(to="CONNECT"), 407)
-        assert wire.ask(absolute("GET", "/open/next", token)).status == 200
-    assert [request.path for request in seen.requests] == ["/open/next"]
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param(head("CONNECT", f"{PLAIN}:80", f"{PLAIN}:80"), id="nested"),
-        pytest.param(head("connect", "/", CRM), id="lower-case"),
-        pytest.param(head("CoNnEcT", f"http://{PLAIN}/open/json", PLAIN), id="absolute"),
-    ],
-)
-def test_connect_inside_a_tunnel(attacked: Gateway, plain: RecordingUpstream, token: str, sent: bytes) -> None:
-    seen = plain.watch()
-    with attacked.tunnel(token) as wire:
-        refused(wire.ask(sent, to="CONNECT"), 400)
-        assert wire.closed()
-    assert seen.connections == 0
-
-
-def test_connect_in_lower_case_leads_nowhere(attacked: Gateway, plain: RecordingUpstream, token: str) -> None:
-    seen = plain.watch()
-    with attacked.dial() as wire:
-        wire.send(absolute("connect", "/open/json", token) + absolute("GET", "/open/json", token))
-        assert b"078-05-1120" not in wire.rest(1)
-    assert seen.connections == 0
-
-
 def test_a_tunnel_without_server_name_is_refused(attacked: Gateway, crm: RecordingUpstream, token: str) -> None:
     context = ssl.create_default_context(cafile=str(attacked.ca))
     context.check_hostname = False
@@ -251,29 +119,6 @@ def test_a_tunnel_without_server_name_is_refused(attacked: Gateway, crm: Recordi
     with Wire(context.wrap_socket(wire.socket)) as inside:
         refused(inside.ask(head("GET", "/open/json", CRM)), 400)
     assert seen.connections == 0
-
-
-def test_pipelined_requests_have_their_own_identities(
-    attacked: Gateway, plain: RecordingUpstream, issuer: Issuer
-) -> None:
-    one, other = issuer.token("support"), issuer.token("support", sub="agent-8")
-    seen = plain.watch()
-    with attacked.dial() as wire:
-        wire.send(
-            absolute("GET", "/open/echo?mark=1", one)
-            + absolute("HEAD", "/nowhere", one)
-            + absolute("GET", "/open/echo?mark=2", None)
-            + absolute("GET", "/open/echo?mark=3", one)
-            + absolute("GET", "/open/echo?mark=4", other)
-            + absolute("GET", "/open/echo?mark=5", one)
-        )
-        assert json.loads(wire.reply().body)["target"].endswith("mark=1")
-        assert wire.reply(to="HEAD").status == 403
-        refused(wire.reply(), 407)
-        assert json.loads(wire.reply().body)["target"].endswith("mark=3")
-        refused(wire.reply(), 403)
-        assert wire.reply_or_end() is None
-    assert [request.query for request in seen.requests] == ["mark=1", "mark=3"]
 
 
 def test_tls_to_the_proxy(attacked: Gateway, plain: RecordingUpstream, crm: RecordingUpstream, token: str) -> None:
@@ -290,33 +135,6 @@ def test_tls_to_the_proxy(attacked: Gateway, plain: RecordingUpstream, crm: Reco
     with inside() as wire:  # plain HTTP in a tunnel, within TLS
         assert wire.ask(head("CONNECT", f"{CRM}:443", CRM, *identity(token)), to="CONNECT").status == 200
         refused(wire.ask(head("GET", "/open/json", CRM)), 403)
-    assert seen.connections == seen_plain.connections == 0
-
-
-def test_reverse_mode_has_one_target_and_one_identity(
-    make_gateway: MakeGateway, crm: RecordingUpstream, plain: RecordingUpstream, token: str
-) -> None:
-    port, stranger = free_port(), free_port()
-    modes = ["regular", f"reverse:https://{CRM}@{port}", f"reverse:https://unknown.example@{stranger}"]
-    make_gateway(options=[part for mode in modes for part in ("--mode", mode)]).start()
-    mine = f"Authorization: Bearer {token}"
-    with dial(port) as wire:
-        assert wire.ask(head("GET", "/open/json", "evil.example", mine, "Host: other.example")).status == 200
-    assert crm.requests[-1].header("host") == CRM
-    assert token not in repr(crm.requests[-1])
-    seen, seen_plain = crm.watch(), plain.watch()
-    cases = [
-        (port, head("GET", "/open/json", CRM, *identity(token)), 401),
-        (port, head("GET", "/open/json", CRM, mine, mine), 401),
-        (port, head("GET", f"https://{CRM}/open/json", CRM, mine), 400),
-        (port, head("GET", f"http://{PLAIN}/open/json", PLAIN, mine), 400),
-        (port, head("CONNECT", f"{PLAIN}:80", PLAIN, mine), 400),
-        (port, head("GET", "/open/json", CRM, mine, "Upgrade: websocket"), 403),
-        (stranger, head("GET", "/open/json", CRM, mine), 403),
-    ]
-    for to, sent, status in cases:
-        with dial(to) as wire:
-            refused(wire.ask(sent), status)
     assert seen.connections == seen_plain.connections == 0
 
 

@@ -81,7 +81,7 @@ def test_what_no_rule_allows_arrives_nowhere(
 ) -> None:
     seen = crm.watch()
     with gateway.tunnel(token) as wire:
-        refused(wire.ask(head(method, path, CRM, *fields, body=body), to=method), 400, 403)
+        refused(wire.ask(head(method, path, CRM, *fields, body=body), to=method), 400, 403, 415)
     assert (seen.connections, seen.raw) == (0, b"")
 
 

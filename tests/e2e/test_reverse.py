@@ -10,6 +10,7 @@ import pytest
 from harness.answers import CRM_TOKEN, CUSTOMER
 from harness.expect import leaks, refused
 from harness.gateway import Gateway, MakeGateway, free_port, head
+from harness.h2 import over
 from harness.issuer import Issuer
 from harness.rules import CRM
 from harness.upstream import RecordingUpstream
@@ -102,3 +103,30 @@ def test_the_gateways_own_pages(wire: Wire, crm: RecordingUpstream, token: str) 
 
 def test_they_are_for_the_identified_too(wire: Wire) -> None:
     refused(wire.ask(head("GET", "/.well-known/lockgate/whoami", CRM)), 401)
+
+
+def test_each_stream_shows_its_own_token(
+    reverse: Gateway, listener: int, crm: RecordingUpstream, issuer: Issuer, token: str
+) -> None:
+    """HTTP/2 on a listener: another principal on the same connection is refused, and so is nobody."""
+    mine, none = ("authorization", f"Bearer {token}"), ("x-nothing", "-")
+    other = ("authorization", f"Bearer {issuer.token('support', sub='somebody-else')}")
+    seen = crm.watch()
+    with over(dial(listener), reverse) as client:
+        streams = [client.request("GET", "/v1/json", fields) for fields in (none, mine, other, mine)]
+        answers = [client.whole(stream) for stream in streams]
+    assert [answer.status for answer in answers] == [401, 200, 403, 200]
+    assert all(leaks(answer.body) == [] for answer in answers)
+    assert [request.header("authorization") for request in seen.requests] == [f"Bearer {CRM_TOKEN}"] * 2
+    assert token.encode() not in seen.plain
+
+
+def test_a_listener_takes_no_connect_over_http_2(
+    reverse: Gateway, listener: int, crm: RecordingUpstream, token: str
+) -> None:
+    seen = crm.watch()
+    with over(dial(listener), reverse) as client:
+        head = [(":method", "CONNECT"), (":scheme", "https"), (":authority", CRM), (":path", "/")]
+        stream = client.whole(client.send([*head, ("authorization", f"Bearer {token}")]))
+    assert stream.status == 400
+    assert seen.raw == b""

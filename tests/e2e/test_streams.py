@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,9 @@ from harness.issuer import Issuer
 from harness.pki import Authority
 from harness.rules import CRM, PLAIN, rules
 from harness.told import Told
-from harness.upstream import RecordingUpstream
+from harness.upstream import Connection, RecordingUpstream
 from harness.wire import Incomplete, Wire
+from lockgate.cli.main import main
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
@@ -40,6 +42,10 @@ rules:
       $..ssn: redact
       $..email: {keep_last: 7}
       $..card: drop
+
+  - id: forms
+    allow: GET crm|plain /forms/{what}
+    detect: [email, card, iban, jwt, pem, key]
 
   - id: open
     allow: GET|POST crm|plain|capped /open/{what}
@@ -252,7 +258,7 @@ def test_what_is_coded_all_the_same_is_read_whole(stream: Open, tls_target: Reco
     )
     one.told.say(message("200 OK", fields, length=False))
     one.told.say(body)
-    one.told.hang_up()
+    one.told.hang_up(Connection.finish)
     one.ask(path, CRM, "Accept-Encoding: gzip, br")
     found = json.loads(one.wire.reply().body)
     assert found == {"ssn": "-" if "open" in path else "[redacted]", "token": "[redacted]"}
@@ -435,6 +441,98 @@ def test_trailers_do_not_pass(stream: Open) -> None:
     one.is_cut()
 
 
+# Forms in text
+
+CARD_TEXT = "4111 1111 1111 1111"
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("host", [CRM, PLAIN])
+def test_text_arrives_as_it_comes_without_the_forms(stream: Open, host: str) -> None:
+    one = stream(host)
+    one.begin("/forms/text", host, "text/plain; charset=utf-8")
+    one.passes(f"Ask {EMAIL}.\n".encode(), b"Ask [redacted email].\n")
+    one.told.chunk(CARD_TEXT[:9].encode())
+    one.passes(f"{CARD_TEXT[9:]}\n".encode(), b"[redacted card]\n")
+    for part in (f"key: {PEM[:5]}", PEM[5:40], PEM[40:]):
+        one.told.chunk(part.encode())
+    one.passes(b"\nNo line ends here: " + b"one, two, " * 40, b"key: [redacted pem]\nNo line ends here: one, ")
+    one.told.chunk(EMAIL[:7].encode())
+    one.told.chunk(EMAIL[7:].encode())
+    one.told.end()
+    reply = one.wire.reply()
+    assert reply.body.endswith(b"two, [redacted email]")
+    record = one.record("/forms/text")
+    assert record["flow"].response.raw_content == reply.body
+    assert record["masks"] == {"detect email": 2, "detect card": 1, "detect pem": 1}
+    assert b"MIIE" not in one.wire.received
+    assert b"4111" not in one.wire.received
+
+
+@pytest.mark.parametrize("start", ["-----BEGIN PRIVATE KEY-----\n", "eyJ"])
+def test_a_value_in_text_without_end_ends_it(stream: Open, start: str) -> None:
+    one = stream(CRM)
+    one.begin("/forms/endless", CRM, "text/plain")
+    one.passes(b"before\n")
+    one.told.chunk(start.encode())
+    one.told.chunk(b"A" * (MIB // 2))
+    one.is_cut()
+    assert one.record("/forms/endless")["flow"].response.raw_content == b"before\n"
+
+
+def test_text_by_paths_is_no_text_to_mask(stream: Open) -> None:
+    one = stream(CRM)
+    one.told.head("text/plain")
+    one.told.chunk(b"ssn %b" % SECRET)
+    one.told.end()
+    one.ask("/v1/text", CRM)
+    refused(one.wire.reply(), 502)
+
+
+# What takes its time
+
+HOSTILE = {
+    "many-events": ("/v1/hostile", SSE, b"data:1\n\n" * 8000),
+    "many-lines": ("/v1/hostile", NDJSON, b"1\n" * 30_000),
+    "many-values": ("/v1/hostile", SSE, b"data: [%b]\n\n" % b",".join([b'{"ssn":"%b"}' % SECRET] * 3000)),
+    "slow-values": ("/forms/hostile", NDJSON, b"[%b]\n" % b",".join([b"4111111111111111"] * 3000)),
+    "slow-text": ("/forms/hostile", "text/plain", b"4111 1111 1111 1111, " * 3000 + b"\n"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_stream_does_not_stall_the_others(streaming: Gateway, stream: Open, token: str, name: str) -> None:
+    """Each part of it is some 100 ms of work; others are answered meanwhile."""
+    path, kind, part = HOSTILE[name]
+    one = stream(CRM)
+    one.begin(path, CRM, kind)
+    for _ in range(4):
+        one.told.chunk(part)
+    took = []
+    with streaming.tunnel(token) as other:
+        for _ in range(20):
+            began = time.monotonic()
+            assert other.ask(head("GET", "/nowhere", CRM)).status == 403
+            took.append(time.monotonic() - began)
+    one.told.end()
+    assert one.wire.reply().status == 200
+    assert not any(value in one.wire.received for value in (SECRET, b"4111"))
+    assert sorted(took)[10] < 0.1
+
+
+def test_an_agent_that_leaves_while_a_part_is_masked(stream: Open, streaming: Gateway) -> None:
+    path, kind, part = HOSTILE["many-lines"]
+    one = stream(PLAIN)
+    one.begin(f"{path}-left", PLAIN, kind)
+    for _ in range(4):
+        one.told.chunk(part)
+    one.told.see_left()
+    one.wire.close()
+    assert one.told.left.wait(10)
+    assert one.record(f"{path}-left")["streamed"]["ended"] == "agent"
+    assert streaming.running
+
+
 # How it ends
 
 
@@ -483,6 +581,83 @@ def test_a_body_that_ends_with_its_connection(stream: Open) -> None:
         else:
             with pytest.raises(Incomplete):
                 one.wire.reply()
+
+
+CUTS = [
+    pytest.param(PLAIN, Connection.reset, id="reset"),
+    pytest.param(CRM, Connection.reset, id="tls-reset"),
+    pytest.param(CRM, Connection.close, id="tls-cut"),
+]
+
+
+@pytest.mark.parametrize(("host", "cut"), CUTS)
+@pytest.mark.parametrize("path", ["/v1/cut", "/open/cut"])
+def test_a_body_that_ends_with_its_connection_but_is_cut(
+    stream: Open, host: str, cut: Callable[[Connection], None], path: str
+) -> None:
+    """RFC 9112, 8: the connection said that it is not whole."""
+    one = stream(host)
+    one.told.say(message("200 OK", [("content-type", NDJSON)], length=False))
+    one.ask(path, host)
+    one.wire.until(b"\r\n\r\n")
+    one.told.say(b"1\n")
+    one.wire.until(b"1\n")
+    one.told.hang_up(cut)
+    with pytest.raises(Incomplete):
+        one.wire.reply()
+    record = one.record(path)
+    assert record["streamed"]["ended"] == "target"
+    assert record["flow"].response.raw_content == b"1\n"
+
+
+@pytest.mark.parametrize(("host", "cut"), CUTS)
+def test_a_whole_body_that_was_cut_is_refused(stream: Open, host: str, cut: Callable[[Connection], None]) -> None:
+    one = stream(host)
+    one.told.say(message("200 OK", [("content-type", "application/json")], length=False) + b"[1]")
+    one.told.do(lambda _: time.sleep(0.1))  # a reset takes away what was not read
+    one.told.hang_up(cut)
+    one.ask("/v1/cut-whole", host)
+    refused(one.wire.reply(), 502)
+
+
+def test_tls_that_is_closed_properly_is_whole(stream: Open) -> None:
+    one = stream(CRM)
+    one.told.say(message("200 OK", [("content-type", NDJSON)], length=False))
+    one.ask("/v1/closed", CRM)
+    one.wire.until(b"\r\n\r\n")
+    one.told.say(b"1\n")
+    one.wire.until(b"1\n")
+    one.told.hang_up(Connection.finish)
+    assert one.wire.reply().body == b"1\n"
+    assert one.record("/v1/closed")["streamed"]["ended"] == "complete"
+
+
+def test_chunks_are_whole_however_the_connection_ends(stream: Open) -> None:
+    one = stream(CRM)
+    one.begin("/v1/chunks", CRM, NDJSON)
+    one.passes(b"1\n")
+    one.told.say(b"0\r\n\r\n")
+    one.told.hang_up()
+    assert one.wire.reply().body == b"1\n"
+
+
+def test_the_end_of_the_gateway_is_that_of_its_streams(
+    make_gateway: MakeGateway, files: dict[str, str], stream: Open
+) -> None:
+    gateway = make_gateway(files).start()
+    opened = [stream(CRM, gateway), stream(PLAIN, gateway)]
+    one, other = opened
+    one.begin("/v1/end", CRM, SSE)
+    one.passes(b"data: 1\n\n")
+    one.told.see_left()
+    assert gateway.stop() == 0
+    with pytest.raises(Incomplete):
+        one.wire.reply()
+    other.wire.close()
+    (record,) = gateway.records(1, path="/v1/end")
+    assert record["streamed"] == {"length": 9, "ended": "gateway", "why": "the gateway is stopping"}
+    assert record["flow"].response.raw_content == b"data: 1\n\n"
+    assert "Traceback" not in gateway.output
 
 
 def test_a_limit_that_the_rules_give_binds_streams(stream: Open) -> None:
@@ -593,6 +768,27 @@ def test_a_change_of_the_rules_that_matters_ends_it(
     assert record["flow"].response.raw_content == b"data: 1\n\n"
     assert record["streamed"] == {"length": 9, "ended": "gateway", "why": record["refusal"]["detail"]}
     assert "rules have changed" in record["refusal"]["detail"]
+
+
+def test_a_stream_of_which_nothing_comes_is_ended_too(stream: Open, reload: Callable[[str, Change], None]) -> None:
+    one = stream(CRM)
+    one.begin("/v1/idle", CRM, SSE)
+    one.passes(b"data: 1\n\n")
+    reload(*CLOSING["denied"])
+    one.is_cut()
+    assert one.record("/v1/idle")["streamed"]["ended"] == "gateway"
+
+
+def test_what_is_revoked_ends_a_stream_of_which_nothing_comes(streaming: Gateway, stream: Open) -> None:
+    one = stream(CRM)
+    one.begin("/v1/revoked", CRM, SSE)
+    one.passes(b"data: 1\n\n")
+    assert main(["revoke", "--state", str(streaming.state), "--target", "crm"]) == 0
+    try:
+        one.is_cut()
+        assert one.record("/v1/revoked")["refusal"]["detail"] == "This access has been revoked."
+    finally:
+        (streaming.state / "revocations.json").write_text('{"version": 1, "revocations": []}')
 
 
 ON_BODY = "rules: [{id: big, deny: any crm, when: 'has(body.big)'}]\n"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.masking.detectors import DETECTORS, IBAN_LENGTHS, card_numbers, redact
+from lockgate.bodies.json import parse
+from lockgate.masking.detectors import DETECTORS, IBAN_LENGTHS, card_numbers, redact, redact_strings
 
 ALL = tuple(DETECTORS)
 
@@ -28,7 +29,15 @@ ALL = tuple(DETECTORS)
         pytest.param("card", "4111111111111111", id="card"),
         pytest.param("card", "5555 5555 5555 4444", id="card in groups"),
         pytest.param("card", "3782-822463-10005", id="15 digits, hyphens"),
+        pytest.param("card", "4111\u00a01111\u00a01111\u00a01111", id="card, no-break spaces"),
+        pytest.param("card", "4111\u202f1111\u20091111\u20071111", id="card, other spaces"),
+        pytest.param("card", "4111  1111  1111  1111", id="card, two spaces"),
+        pytest.param("card", "4111.1111.1111.1111", id="card, dots"),
+        pytest.param("card", "3782.822463.10005", id="15 digits, dots"),
         pytest.param("iban", "DE89370400440532013000", id="IBAN"),
+        pytest.param("iban", "DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000", id="IBAN, no-break spaces"),
+        pytest.param("iban", "DE89.3704.0044.0532.0130.00", id="IBAN, dots"),
+        pytest.param("iban", "DE89  3704  0044  0532  0130  00", id="IBAN, two spaces"),
         pytest.param("iban", "GB82 WEST 1234 5698 7654 32", id="IBAN in groups"),
         pytest.param("iban", "nl91abna0417164300", id="IBAN in lower case"),
         pytest.param("jwt", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", id="JWT"),
@@ -61,6 +70,9 @@ def test_a_value_is_taken_out_wherever_it_stands(kind: str, value: str) -> None:
         pytest.param("2030-01-31T12:00:00Z, 10.5.0.1", id="a date and an address"),
         pytest.param("order 1234567 of 2029", id="short numbers"),
         pytest.param("sk-short", id="a prefix alone"),
+        pytest.param("task-list-of-all-that-is-to-be-done", id="a word that ends like a prefix"),
+        pytest.param("41111.1111111111111", id="a number with a point"),
+        pytest.param("4111.11.1111.111111", id="dots elsewhere"),
         pytest.param("eyJ is how they begin", id="a JWT's beginning alone"),
     ],
 )
@@ -96,6 +108,38 @@ def test_two_that_overlap_leave_nothing() -> None:
     found = redact(text, ALL)
     assert "aaaa" not in found.text
     assert "mail.example" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        pytest.param(f"idAKIA{'A1' * 8}", "id[redacted key]", id="AWS"),
+        pytest.param(f"tokenghp_{'a1B2' * 9}", "token[redacted key]", id="GitHub"),
+        pytest.param(f"KEY_sk-{'a1' * 12}", "KEY[redacted key]", id="OpenAI behind a name"),
+        pytest.param(f"v2sk_live_{'a1B2' * 6}", "v2[redacted key]", id="Stripe"),
+    ],
+)
+def test_a_key_that_is_glued_to_a_word(text: str, left: str) -> None:
+    assert redact(text, ["key"]).text == left
+
+
+@pytest.mark.parametrize(
+    ("number", "seen"),
+    [
+        pytest.param("4111111111111111", "[redacted card]", id="whole"),
+        pytest.param("4111111111111111.0", "[redacted card]", id="point"),
+        pytest.param("4.111111111111111e15", "[redacted card]", id="exponent"),
+        pytest.param("41111111111111110e-1", "[redacted card]", id="negative-exponent"),
+        pytest.param("-4111111111111111", "-[redacted card]", id="negative"),
+        pytest.param("4111111111111112", 4111111111111112, id="does-not-check"),
+        pytest.param("1700000000000000000", 1700000000000000000, id="time"),
+        pytest.param("0.4111111111111111", 0.4111111111111111, id="fraction"),
+        pytest.param("1e300", 1e300, id="large"),
+        pytest.param("true", True, id="no-number"),
+    ],
+)
+def test_a_card_may_be_any_number(number: str, seen: object) -> None:
+    assert redact_strings(parse(f"[{number}]".encode()), ["card"])[0] == [seen]
 
 
 def test_only_what_is_asked_for() -> None:

@@ -68,7 +68,9 @@ def test_a_short_key_is_refused(size: int) -> None:
         digest("a", b"x" * size)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), {1: 2}, [set()]], ids=lambda value: repr(value).partition(" at 0x")[0])
+@pytest.mark.parametrize(
+    "value", [object(), float("nan"), float("inf"), {1: 2}, [set()]], ids=lambda value: repr(value).partition(" at ")[0]
+)
 def test_what_is_not_json_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         digest(value, KEY)

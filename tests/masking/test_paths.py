@@ -57,11 +57,11 @@ PATHS = [
 ]
 
 
-@given(
-    st.lists(st.sampled_from([".a", "..a", ".B9", "[*]", "..b", ".len", ".keys", ".where", ".parent", ".x1y"])).map(
-        "".join
-    )
-)
+PLAIN = [".a", "..a", ".B9", "[*]", "..b", ".len", ".keys", ".where", ".parent", ".x1y", ".a_b", ".where_", ".*", "..*"]
+PLAIN += ["..[*]", "['a b']", "..['a.b']", "['$']", "['@x-y']", "['.where']", "['parent']", "[0]", "[-1]", "..[007]"]
+
+
+@given(st.lists(st.sampled_from(PLAIN)).map("".join))
 def test_plain_paths_are_read_as_jsonpath_ng_reads_them(rest: str) -> None:
     try:
         expected: object = parsed("$" + rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any, ClassVar
 
 import pytest
@@ -38,6 +39,47 @@ def support(*rules: str) -> dict[str, str]:
 
 
 Loaded = Callable[..., Generation]
+LISTING = {
+    "targets.yaml": "targets: {crm: {url: https://api.crm.example, methods: [PURGE]}}\n",
+    "credentials.yaml": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "verdict", "rule"),
+    [
+        pytest.param(["id: a, allow: any crm /**"], "deny", None, id="any-is-the-ordinary-ones"),
+        pytest.param(["id: a, allow: PURGE crm /**"], "allow", "support/a", id="named"),
+        pytest.param(
+            ["id: a, allow: PURGE crm /**", "id: d, deny: any crm /v1/**"], "deny", "support/d", id="any-of-a-deny"
+        ),
+        pytest.param(
+            ["id: a, allow: PURGE crm /**", "id: h, hold: any crm /v1/**"], "hold", "support/h", id="any-of-a-hold"
+        ),
+        pytest.param(
+            [
+                "id: a, allow: PURGE crm /**",
+                "id: d, deny: GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|QUERY crm /v1/**",
+            ],
+            "allow",
+            "support/a",
+            id="every-ordinary-one-named",
+        ),
+    ],
+)
+def test_a_method_that_the_target_lists_is_named(
+    loaded: Loaded, rules: list[str], verdict: str, rule: str | None
+) -> None:
+    decision = decide(loaded({**support(*rules), **LISTING}), "PURGE", "/v1/x")
+    assert (decision.verdict, decision.rule) == (verdict, rule)
+
+
+def test_a_deny_of_everything_is_about_every_method(loaded: Loaded) -> None:
+    files = support("id: a, allow: PURGE crm /**")
+    guardrail = {"guardrails.yaml": "rules: [{id: d, deny: any crm}]\n"}
+    decision = decide(loaded({**files, **LISTING, **guardrail}), "PURGE", "/v1/x")
+    assert (decision.verdict, decision.rule) == ("deny", "guardrails/d")
+
 
 ALLOW = "id: allow, allow: POST crm /v1/refunds"
 HOLD = "id: hold, hold: POST crm /v1/refunds"
@@ -217,15 +259,63 @@ def test_a_list_may_hold_both_letter_cases(loaded: Loaded) -> None:
     assert decide(loaded(support(rule)), path="/v1/Ann").verdict is Verdict.DENY
 
 
-def test_what_takes_too_long_is_denied_whatever_else_allows_it(loaded: Loaded) -> None:
+@pytest.mark.parametrize(
+    "condition",
+    [
+        pytest.param("when: 'size(body.l) <= 1000 && body.l.all(x, x > 0)'", id="when"),
+        pytest.param("unless: 'size(body.l) > 1000 || body.l.all(x, x > 0)'", id="unless"),
+    ],
+)
+def test_what_takes_too_long_is_denied_whatever_else_allows_it(loaded: Loaded, condition: str) -> None:
     """Otherwise the order of rules would say which of them still had an answer."""
-    loop = "size(body.l) <= 1000 && body.l.all(x, x > 0)"
-    rules = [f"id: a{number}, allow: POST crm /v1/*, when: '{loop}'" for number in range(60)]
+    rules = [f"id: a{number}, allow: POST crm /v1/*, {condition}" for number in range(60)]
     generation = loaded(support(ALLOW, *rules))
     assert decide(generation, body={"l": [1] * 10}).verdict is Verdict.ALLOW
     decision = decide(generation, body={"l": [1] * 1000})
     assert (decision.verdict, decision.rule) == (Verdict.DENY, None)
     assert decision.reason == "To decide this request takes too long."
+
+
+def test_a_rule_with_two_fitting_lines_is_considered_once(loaded: Loaded) -> None:
+    rule = "id: a, allow: [POST crm /v1/*, POST crm /*/refunds], mask: {$.a: drop}, redact_request: [$.b]"
+    other = "id: b, allow: POST crm /v1/refunds, redact_request: [$.b]"
+    decision = decide(loaded(support(rule, other)))
+    assert [each.rule for each in decision.considered] == ["support/a", "support/b"]
+    assert decision.masks == (Mask("$.a", "drop", None, "support/a"),)
+    assert decision.redactions == ("$.b",)
+
+
+def test_masks_stand_in_an_order_that_no_file_changes(loaded: Loaded) -> None:
+    for kinds in ("phone, email, card", "card, email, phone"):
+        decision = decide(loaded(support(f"{ALLOW}, detect: [{kinds}]")))
+        assert [mask.argument for mask in decision.masks] == ["card", "email", "phone"]
+
+
+@pytest.mark.parametrize(
+    ("path", "masked"),
+    [
+        pytest.param("/v1/refunds/", True, id="by-what-it-captures"),
+        pytest.param("/v1/others/", False, id="captures-something-else"),
+    ],
+)
+def test_what_an_allow_masks_that_is_nearly_about_a_request_hangs_on_its_captures(
+    loaded: Loaded, path: str, masked: bool
+) -> None:
+    near = "id: near, allow: 'POST crm /v1/{kind}', when: 'path.kind == \"refunds\"', mask: {$.a: drop}"
+    decision = decide(loaded(support("id: a, allow: POST crm /v1/**", near)), path=path)
+    assert decision.verdict is Verdict.ALLOW
+    assert bool(decision.masks) is masked
+
+
+def test_of_several_actions_the_rule_that_is_named_does_not_hang_on_their_order(loaded: Loaded) -> None:
+    policy = loaded(
+        support(f"id: a, deny: POST crm /a, {NOW_AND_THEN}", f"id: b, deny: POST crm /b, {NOW_AND_THEN}")
+    ).policy
+    principal = Principal("https://login.example", "agent-7", ("support",), 0.0)
+    facts = HttpFacts("POST", "api.crm.example", "/a", body={})
+    actions = [Action("POST", "crm", "/a"), Action("POST", "crm", "/b"), Action("POST", "crm", "/none")]
+    for asked in permutations(actions):
+        assert authorize(policy, principal, asked, facts, NOW).rule == "support/b"
 
 
 class TestRedactions:

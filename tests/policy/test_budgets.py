@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockgate.errors import Problem
-from lockgate.policy.budgets import MAX_PAIRS, MAX_WORDS, REGEX_WORDS, Budgets
+from lockgate.policy.budgets import MAX_ODD_PATHS, MAX_PAIRS, MAX_WORDS, REGEX_WORDS, Budgets
 from lockgate.policy.documents import Document, read
 from lockgate.policy.rules import Line
 
@@ -64,15 +64,33 @@ def test_lines_past_the_limit_of_their_file_are_noted_once(document: Document) -
 def test_masks_past_the_limit_of_their_file_are_noted_once(document: Document) -> None:
     problems: list[Problem] = []
     budgets = Budgets(problems)
-    assert all(budgets.allow_masks(document, PATH, masks=100, shown=0) for _ in range(20))
-    assert budgets.allow_masks(document, PATH, masks=1, shown=100)
-    assert budgets.allow_masks(document, PATH, masks=0, shown=100)
-    assert budgets.meetings == {document.file: 20 * 100 * 99 + 100}
-    assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
-    assert not budgets.allow_masks(document, PATH, masks=100, shown=0)
+    paths = [f"$..a{number}" for number in range(49)]  # 100 steps, each with its $
+    steps = 2 * len(paths)
+    assert all(budgets.allow_masks(document, PATH, paths, (), ()) for _ in range(31))
+    assert budgets.allow_masks(document, PATH, ["$"], paths, ())
+    assert budgets.allow_masks(document, PATH, (), paths, ())
+    assert budgets.meetings == {document.file: 31 * steps**2 + 1 + steps}
+    assert not budgets.allow_masks(document, PATH, paths, (), ())
+    assert not budgets.allow_masks(document, PATH, paths, (), ())
     assert [str(problem) for problem in problems] == [
         (
             "roles/a.yaml:3:5: the rules of this file have too many masks each:"
             " say them shorter, as with $..name, or split the file"
+        )
+    ]
+
+
+def test_paths_that_need_a_parser_are_noted_once(document: Document) -> None:
+    problems: list[Problem] = []
+    budgets = Budgets(problems)
+    plain, odd = ["$.a", "$..b[0].*", "$['c d']", "query.a"], [f"$['a{number}','b']" for number in range(100)]
+    assert all(budgets.allow_masks(document, PATH, (), plain, odd) for _ in range(MAX_ODD_PATHS // 100))
+    assert budgets.allow_masks(document, PATH, plain, plain, plain)
+    assert not budgets.allow_masks(document, PATH, (), ["$[1:]"], ())
+    assert not budgets.allow_masks(document, PATH, (), ["$[1:]"], ())
+    assert [str(problem) for problem in problems] == [
+        (
+            "roles/a.yaml:3:5: more than 300 paths of this file are more than plain names, positions and *:"
+            " say them with $..name or ['a name'], or split the file"
         )
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.errors import RulesInvalid
+from lockgate.errors import Problem, RulesInvalid
 from lockgate.model import Issuer, Limits, Saml, Target, TargetTls
 from lockgate.policy.generation import Generation
 
@@ -24,6 +24,14 @@ def test_the_smallest_gateway(loaded: Loaded) -> None:
         10 * 2**20,
         ".lockgate",
     )
+
+
+def test_no_gateway_has_that_many_issuers(problems: Callable[..., tuple[Problem, ...]]) -> None:
+    entry = "  - {issuer: https://l%d.example, audience: a, algorithms: [RS256], roles: \"$['a','b%d'][*]\"}\n"
+    issuers = "".join(entry.replace("%d", str(number)) for number in range(101))
+    assert [str(problem) for problem in problems({"gateway.yaml": f"issuers:\n{issuers}"})] == [
+        "gateway.yaml:1:1: more than 100 issuers: take some out"
+    ]
 
 
 def test_a_whole_gateway(loaded: Loaded, tmp_path: Path) -> None:
@@ -111,6 +119,16 @@ def test_where_an_issuers_keys_are(loaded: Loaded, tmp_path: Path, entry: str, k
         pytest.param("{url: http://a.example}", Target("t", "http", "a.example", 80), id="http"),
         pytest.param("{url: http://10.0.0.5:8080}", Target("t", "http", "10.0.0.5", 8080), id="ipv4"),
         pytest.param('{url: "https://[2001:DB8::1]:9443"}', Target("t", "https", "2001:db8::1", 9443), id="ipv6"),
+        pytest.param(
+            "{url: https://a.example, content_types: [text/csv]}",
+            Target("t", "https", "a.example", 443, content_types=frozenset({"text/csv"})),
+            id="content-types",
+        ),
+        pytest.param(
+            "{url: https://a.example, paths: lenient, methods: [PROPFIND, PURGE]}",
+            Target("t", "https", "a.example", 443, methods=frozenset({"PROPFIND", "PURGE"}), lenient_paths=True),
+            id="webdav",
+        ),
         pytest.param(
             "{url: https://a.example, limits: {request: 10KiB}, private: true, connect: 127.0.0.1:9443, cookies: pass}",
             Target(

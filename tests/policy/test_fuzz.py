@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -324,9 +325,63 @@ def long_conditions(term: str) -> str:
     return text
 
 
+def many_rules(*keys: str) -> str:
+    """1 MiB of rules with these keys; %d in them counted up over all."""
+    text, number = [RULES], 0
+    size = 0
+    while size < MIB:
+        rule = f"  - id: r{number}\n    allow: GET crm /{number}\n" + "".join(f"    {key}\n" for key in keys)
+        while "%d" in rule:
+            rule, number = rule.replace("%d", str(number), 1), number + 1
+        text.append(rule)
+        size, number = size + len(rule), number + 1
+    return "".join(text)
+
+
+def paths(*written: str, times: int = 1) -> str:
+    """A list of JSONPaths."""
+    return "[" + ", ".join(f'"{path}"' for path in written * times) + "]"
+
+
+def masks(*written: str, times: int = 1) -> str:
+    """A rule's masks at these JSONPaths."""
+    return "mask: {" + ", ".join(f'"{path}": redact' for path in written * times) + "}"
+
+
+def halves(allow: str, deny: str, number: int) -> str:
+    """As many allows as denies; %d in them counted up."""
+    return RULES + "".join(
+        f"  - {{id: {verdict}{each}, {verdict}: {line.replace('%d', str(each))}}}\n"
+        for verdict, line in (("deny", deny), ("allow", allow))
+        for each in range(number)
+    )
+
+
+CHAIN = " && ".join(f"body.a{each} == body.a{each + 1}" for each in range(9, 0, -1)) + " && body.a1 == %d"
+DEEP = ["$" + "".join(f"..{name}" for name in order) + "..%d" for order in permutations("abcdefgh", 8)][:100]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        pytest.param(ROLE, many_rules(masks(*(f"{path[:-4]}" for path in DEEP))), id="deep-masks"),
+        pytest.param(ROLE, many_rules(masks("$..a%d" + "..a" * 90, "$..a" + "..b%d" * 90)), id="two-long-deep-masks"),
+        pytest.param(ROLE, many_rules(masks(*("$" + "..*" * each for each in range(1, 50)))), id="masks-of-anything"),
+        pytest.param(ROLE, many_rules(masks("$.a%d", times=10)), id="ten-masks-each"),
+        pytest.param(ROLE, many_rules(masks("$['a b%d']")), id="quoted-names"),
+        pytest.param(ROLE, many_rules(masks("$['a%d','b']")), id="two-names-in-one-step"),
+        pytest.param(ROLE, many_rules("show: " + paths("$.l%d[1:]", times=90)), id="shown-slices"),
+        pytest.param(ROLE, many_rules("redact_request: " + paths("$.l%d[1:]", times=90)), id="redacted-slices"),
+        pytest.param(
+            ROLE,
+            many_rules("show: " + paths(*DEEP[:40]), masks(*DEEP[40:80])),
+            id="masks-and-shows",
+        ),
+        pytest.param(ROLE, halves("GET crm /a*x%d*b", "GET crm /a*%d*b", 4000), id="denies-that-begin-and-end-alike"),
+        pytest.param(
+            ROLE, halves("GET crm " + "/a/b" * 120 + "/%d", "GET crm " + "/**/a" * 4 + "/x%d", 500), id="double-stars"
+        ),
+        pytest.param(ROLE, halves("any crm /%d/y", "GET|HEAD|POST|PUT|PATCH crm /*/y", 4000), id="any-of-most-methods"),
         pytest.param(ROLE, long_conditions("body.a == %d"), id="comparisons"),
         pytest.param(ROLE, long_conditions("body.a%d == body.b%d"), id="fields"),
         pytest.param(ROLE, long_conditions("size(body" + ".a" * 40 + ") > %d"), id="deep-fields"),
@@ -335,6 +390,12 @@ def long_conditions(term: str) -> str:
         pytest.param(ROLE, long_conditions('principal.roles.exists(x, x == "%d")'), id="loops"),
         pytest.param(ROLE, long_conditions('request.path.matches("[a-z]{9}%d")'), id="regular-expressions"),
         pytest.param(ROLE, long_conditions("body.a == %d &&& 1"), id="wrong-conditions"),
+        pytest.param(ROLE, long_conditions('request.path.matches(r"(\\pL\\pN){18}%d")'), id="large-expressions"),
+        pytest.param(
+            ROLE, many_rules("when: request.path.matches(r'(\\pL\\pN){18}%d')"), id="one-large-expression-each"
+        ),
+        pytest.param(ROLE, many_rules("when: request.path.matches(r'(\\pL){999}%d')"), id="too-large-expressions"),
+        pytest.param(ROLE, many_rules("when: " + CHAIN), id="types-that-follow-from-one-another"),
         pytest.param(
             "targets.yaml",
             "targets:\n" + "".join(f"  t{each}: {{url: https://t{each}.example}}\n" for each in range(20_000)),
@@ -349,7 +410,23 @@ def long_conditions(term: str) -> str:
     ],
 )
 def test_more_than_anybody_writes_is_refused_soon(name: str, content: str) -> None:
-    soon(name, content.encode(), seconds=6)  # two at worst, where the machine does nothing else
+    soon(name, content.encode(), seconds=4)  # one at worst, where the machine does nothing else
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        pytest.param(lambda number: number + 1, id="chain"),
+        pytest.param(lambda number: (number + 1) % 5000, id="circle"),
+        pytest.param(lambda number: number + 10_000, id="unknown"),
+    ],
+)
+def test_thousands_of_roles_are_judged_soon(parent: Callable[[int], int]) -> None:
+    roles = {
+        f"roles/r{number}.yaml": f"role: r{number}\nextends: [r{parent(number)}]\nrules: []\n".encode()
+        for number in range(5000)
+    }
+    soon(ROLE, VALID[ROLE].encode(), roles, seconds=4)
 
 
 def test_many_verbs_at_many_targets_are_refused_soon() -> None:

@@ -120,6 +120,13 @@ def test_loose(pattern: str, path: str, captures: dict[str, str] | None) -> None
         pytest.param("/a/{id", "a capture is a whole part with a plain name: /{id}/", id="open-brace"),
         pytest.param("/a/x{id}", "a capture is a whole part with a plain name: /{id}/", id="capture-within"),
         pytest.param("/a/{a-b}", "a capture is a whole part with a plain name: /{id}/", id="capture-name"),
+        pytest.param("/a" * 257, "no path has more than 256 parts: such requests are refused", id="many-parts"),
+        pytest.param(
+            "/**/a" * 6, "a resource has at most 20 *, and 5 **: cut it short with one **", id="many-double-stars"
+        ),
+        pytest.param(
+            "/" + "a*" * 21, "a resource has at most 20 *, and 5 **: cut it short with one **", id="many-stars"
+        ),
         pytest.param("/{a}/{a}", "the same name is captured twice: name them apart", id="captured-twice"),
         pytest.param(
             "/**/{a}/**",

@@ -15,7 +15,7 @@ RULES = {
         "  - {id: a, allow: GET crm /x}\n"
         "  - {id: b, allow: POST crm /x, when: body.amount < 5}\n"
         "  - {id: e, allow: POST crm /y}\n"
-        "  - {id: c, deny: any wiki, when: request.host == 'a'}\n"
+        "  - {id: c, deny: any wiki, when: request.host == 'wiki.internal'}\n"
     ),
     "roles/other.yaml": "role: other\nextends: [support]\nrules:\n  - {id: d, deny: any crm, when: has(body.y)}\n",
 }
@@ -39,6 +39,24 @@ def test_reads_body(
     loaded: Callable[..., Generation], roles: tuple[str, ...], target: str, verb: str, path: str, expected: bool
 ) -> None:
     assert loaded(RULES).policy.reads_body(roles, target, verb, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "restricted"),
+    [
+        pytest.param("allow: POST crm /x", False, id="no-condition"),
+        pytest.param("allow: POST crm /x, when: 'request.query.a == \"b\"'", False, id="another-condition"),
+        pytest.param("allow: POST crm|wiki /x, when: body.a == 1", True, id="allow"),
+        pytest.param("deny: any crm, unless: body.a == 1", True, id="deny-of-everything"),
+        pytest.param("allow: send crm /x, when: body.a == 1", False, id="messages-of-websockets"),
+    ],
+)
+def test_where_bodies_are_read_not_every_type_is_taken(
+    loaded: Callable[..., Generation], rule: str, restricted: bool
+) -> None:
+    policy = loaded({"roles/support.yaml": f"role: support\nrules:\n  - {{id: a, {rule}}}\n"}).policy
+    assert policy.restricts_bodies("crm") is restricted
+    assert policy.restricts_bodies("wiki") is ("wiki" in rule)
 
 
 def test_guardrails_read_bodies_of_everybody(loaded: Callable[..., Generation]) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from lockgate.errors import Problem
+from lockgate.model import HTTP_METHODS, Verdict
 from lockgate.policy.generation import Generation
+from lockgate.policy.index import PathIndex
+from lockgate.policy.patterns import parse
+from lockgate.policy.rules import Entry, Line, Rule
+from lockgate.policy.shadows import MAX_EFFORT, Shadows
 
 Problems = Callable[..., tuple[Problem, ...]]
 
@@ -21,6 +26,10 @@ def files(*rules: str, guardrails: str = "", extends: str = "", reader: str = ""
     return found
 
 
+LISTING = {
+    "targets.yaml": "targets: {crm: {url: https://api.crm.example, methods: [PURGE]}}\n",
+    "credentials.yaml": None,
+}
 ALLOW = "id: a, allow: GET crm /v1/customers/7"
 
 
@@ -42,8 +51,20 @@ ALLOW = "id: a, allow: GET crm /v1/customers/7"
         pytest.param(
             files("id: a, allow: GET|PUT crm /x", "id: d, deny: GET crm", "id: e, deny: PUT crm /x"), id="two-denies"
         ),
-        pytest.param(files(f"{ALLOW}, when: request.host == 'a'", "id: d, deny: any crm"), id="conditional-allow"),
+        pytest.param(
+            files(
+                "id: a, allow: 'any crm /x'",
+                *(f"id: d{method}, deny: {method} crm /*" for method in sorted(HTTP_METHODS)),
+            ),
+            id="any-method-by-a-deny-for-each",
+        ),
+        pytest.param(
+            files(f"{ALLOW}, when: request.host == 'api.crm.example'", "id: d, deny: any crm"), id="conditional-allow"
+        ),
         pytest.param(files(ALLOW, extends="extends: [reader]\n", reader="id: d, deny: GET crm"), id="inherited"),
+        pytest.param(
+            {**files("id: a, allow: PURGE crm /v1/a", "id: d, deny: any crm /v1/**"), **LISTING}, id="method-of-its-own"
+        ),
         pytest.param(
             files("id: a, allow: ['GET wiki /x', 'GET crm /x']", "id: d, deny: GET crm /x"), id="one-line-of-two"
         ),
@@ -60,6 +81,16 @@ def test_shadowed(problems: Problems, changes: dict[str, str]) -> None:
     [
         pytest.param(files(ALLOW, "id: d, deny: POST crm"), id="another-verb"),
         pytest.param(files(ALLOW, "id: d, deny: GET wiki"), id="another-target"),
+        pytest.param(
+            {
+                **files(
+                    "id: a, allow: PURGE crm /v1/a",
+                    "id: d, deny: GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|QUERY crm /v1/**",
+                ),
+                **LISTING,
+            },
+            id="ordinary-verbs",
+        ),
         pytest.param(files(ALLOW, "id: d, deny: GET crm /v1/customers/8"), id="another-path"),
         pytest.param(files("id: a, allow: GET crm /v1", "id: d, deny: GET crm /v1/*/**"), id="not-the-folder"),
         pytest.param(files("id: a, allow: GET crm /v1/*", "id: d, deny: GET crm /v1/7"), id="part-of-it"),
@@ -67,8 +98,12 @@ def test_shadowed(problems: Problems, changes: dict[str, str]) -> None:
         pytest.param(files("id: a, allow: GET crm /v1/r*", "id: d, deny: GET crm /v1/r-*"), id="wider-part"),
         pytest.param(files("id: a, allow: GET|PUT crm /x", "id: d, deny: GET crm"), id="one-verb-of-two"),
         pytest.param(files("id: a, allow: GET crm|wiki /x", "id: d, deny: GET crm"), id="one-target-of-two"),
-        pytest.param(files(ALLOW, "id: d, deny: any crm, when: request.host == 'a'"), id="conditional-deny"),
-        pytest.param(files(ALLOW, "id: d, deny: any crm, unless: request.host == 'a'"), id="deny-with-exception"),
+        pytest.param(
+            files(ALLOW, "id: d, deny: any crm, when: request.host == 'api.crm.example'"), id="conditional-deny"
+        ),
+        pytest.param(
+            files(ALLOW, "id: d, deny: any crm, unless: request.host == 'api.crm.example'"), id="deny-with-exception"
+        ),
         pytest.param(files(ALLOW, "id: d, deny: any crm, expires: 2030-01-01"), id="deny-that-expires"),
         pytest.param(files(ALLOW, "id: d, hold: any crm"), id="hold-over-allow"),
         pytest.param(files("id: d, deny: GET crm /x", "id: e, deny: any crm"), id="deny-over-deny"),
@@ -94,3 +129,35 @@ def test_what_a_guardrail_denies_is_noted_and_no_error(loaded: Callable[..., Gen
 def test_a_guardrail_that_another_covers_is_an_error(problems: Problems) -> None:
     (problem,) = problems({"guardrails.yaml": "rules:\n  - {id: a, deny: any crm}\n  - {id: b, hold: GET crm /v1/x}\n"})
     assert problem.file == "guardrails.yaml"
+
+
+def rule(verdict: Verdict, *lines: str) -> Rule:
+    found = [text.split() for text in lines]
+    return Rule(
+        lines[0],
+        "roles/support.yaml:1",
+        verdict,
+        tuple(Line(" ".join(words), (words[0],), (words[1],), parse(words[2])) for words in found),
+    )
+
+
+def test_looking_ends_where_its_effort_is_used_up() -> None:
+    denies: dict[tuple[str, str, str], PathIndex] = {}
+    for number in range(20):
+        deny = rule(Verdict.DENY, f"GET crm /**/a*{number:02}*")
+        denies.setdefault(("support", "crm", "GET"), PathIndex()).add(Entry(deny, deny.lines[0].pattern))
+    allow = rule(Verdict.ALLOW, "GET crm /x/aa19z")
+    shadows = Shadows(denies)
+    assert [deny.name for deny in shadows.of(["support"], allow, allow.lines[0])] == ["GET crm /**/a*19*"]
+    used = MAX_EFFORT - shadows.effort
+    assert used > 20
+    assert Shadows(denies, used).of(["support"], allow, allow.lines[0])
+    for less in (used - 1, used // 2, 1, 0):
+        assert not Shadows(denies, less).of(["support"], allow, allow.lines[0])
+
+
+def test_looking_through_many_roles_takes_effort_too() -> None:
+    allow = rule(Verdict.ALLOW, "GET crm /x")
+    shadows = Shadows({})
+    assert shadows.of([f"r{number}" for number in range(50)], allow, allow.lines[0]) == ()
+    assert shadows.effort == MAX_EFFORT - 50

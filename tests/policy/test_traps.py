@@ -94,7 +94,12 @@ TRAPS = [
     pytest.param("a: b c:\n", f"1:7: {VALUE}", id="colon-at-the-end"),
     pytest.param("d:e: f: g\n", f"1:7: {VALUE}", id="colon-inside-behind-key-with-colon"),
     pytest.param("- a\n- d:e f: g: h\n", f"2:11: {VALUE}", id="colon-inside-in-item"),
-    pytest.param("{when: a?b:[c]}\n", "1:11: not YAML: found unexpected ':'", id="colon-before-bracket"),
+    pytest.param(
+        "{when: a?b:[c]}\n",
+        "1:11: not YAML: within [ ] and { } a colon before a bracket or comma ends a key:"
+        " put the whole value in quotes",
+        id="colon-before-bracket",
+    ),
     pytest.param("rules:\n  -id: x\n   allow: y\n", f"2:3: {DASH}", id="tight-dash"),
     pytest.param("rules:\n  - id: x\n  -id: y\n", f"3:3: not YAML: {DASH}", id="tight-dash-later"),
     pytest.param("rules:\n  - id: x\n  - id: y\n  -id: z\n", f"4:3: not YAML: {DASH}", id="tight-dash-further-down"),
@@ -181,6 +186,7 @@ def test_slips_stand_beside_each_other() -> None:
         pytest.param("a: b # c\n", {"a": "b"}, id="comment"),
         pytest.param("a: don't  # c\n", {"a": "don't"}, id="comment-behind-apostrophe"),
         pytest.param('a: b == "c" # d\n', {"a": 'b == "c"'}, id="comment-behind-quotes"),
+        pytest.param('a: the "x"\'s turn # c\n', {"a": 'the "x"\'s turn'}, id="comment-behind-a-quoted-genitive"),
         pytest.param("a: b#c\n", {"a": "b#c"}, id="no-comment"),
         pytest.param("a: -5\n", {"a": "-5"}, id="negative-number"),
         pytest.param("a: --- b\n", {"a": "--- b"}, id="dashes"),

@@ -210,7 +210,7 @@ WRONG = [
     pytest.param(
         role("allow: POST crm /x\nwebhook: none"),
         "roles/support.yaml:5:5: unknown key webhook: known here: id, hold, deny, when, unless, types, expires, mask,"
-        " show, detect, redact_request, approvers, quorum, timeout, reason, allow",
+        " show, detect, redact_request, approvers, quorum, timeout, reason, allow, query",
         id="unknown-key",
     ),
     pytest.param(
@@ -261,7 +261,8 @@ WRONG = [
     ),
     pytest.param(
         role("allow: GET|POTS crm /x"),
-        "roles/support.yaml:4:16: unknown verb POTS: did you mean POST?",
+        "roles/support.yaml:4:16: unknown verb POTS: did you mean POST?"
+        " (a target lists methods of its own: methods: [POTS])",
         id="misspelt-method",
     ),
     pytest.param(
@@ -481,6 +482,31 @@ WRONG = [
         targets("a: {url: https://a.example, cookies: all}"),
         "targets.yaml:2:40: the one value taken here is pass",
         id="unknown-cookies",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, paths: loose}"),
+        "targets.yaml:2:38: the values taken here are strict or lenient",
+        id="unknown-paths",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, methods: purge}"),
+        "targets.yaml:2:40: a method is written in capitals, as in PROPFIND or PURGE",
+        id="small-method-of-a-target",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, methods: [PURGE, GET]}"),
+        "targets.yaml:2:48: every target takes GET: leave it out",
+        id="ordinary-method-of-a-target",
+    ),
+    pytest.param(
+        targets("a: {url: https://a.example, methods: [MOVE]}"),
+        "targets.yaml:2:41: MOVE is never let through: leave it out",
+        id="refused-method-of-a-target",
+    ),
+    pytest.param(
+        targets(f"a: {{url: https://a.example, methods: [{', '.join(f'X{number}' for number in range(65))}]}}"),
+        "targets.yaml:2:40: the list has more entries than are taken here",
+        id="methods-of-a-target-without-end",
     ),
     pytest.param(
         targets("any: {url: https://a.example}"),
@@ -950,7 +976,8 @@ WRONG = [
     pytest.param(
         role("allow: select crm public.orders"),
         "roles/support.yaml:4:12: unknown verb select: known here: DELETE, GET, HEAD, OPTIONS, PATCH, POST, "
-        "PUT, QUERY, any\nroles/support.yaml:4:23: a resource starts with /: write /public.orders",
+        "PUT, QUERY, any, receive, receive-binary, send, send-binary, ws\n"
+        "roles/support.yaml:4:23: a resource starts with /: write /public.orders",
         id="verb-of-sql",
     ),
     pytest.param(

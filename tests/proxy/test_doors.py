@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy import http, options
 from mitmproxy.connection import Server
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.events import Wakeup
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     HttpResponseHook,
@@ -24,18 +28,20 @@ from mitmproxy.proxy.layers.http import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.test import tflow
 
-from lockgate.bodies.pipeline import Pipeline
+from lockgate.bodies.pipeline import Job, Passed, Pipeline
 from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Signature, Signer, Unsigned
 from lockgate.credentials.places import Places
 from lockgate.errors import MaskingFailed, Refused
 from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, Vetted, exchange
 from lockgate.model import Decision, Limits, Principal, Target, TargetTls, Verdict
-from lockgate.proxy import latch
+from lockgate.proxy import doors, latch, pace
 from lockgate.proxy.doors import GatedStream, Shut
+from lockgate.proxy.pace import Elsewhere
 from lockgate.recordings.delivered import Delivered
 from lockgate.refusals import Refusal
 
@@ -213,6 +219,7 @@ WRONG_CONNECTIONS: dict[str, Callable[[Case], object]] = {
     "with-the-one-before": lambda case: mutual(case, certificate()),
     "another-address-answered": lambda case: setattr(case.server, "peername", ("127.0.0.1", 443)),
     "no-address": lambda case: setattr(case.server, "peername", None),
+    "http2-that-was-not-offered": lambda case: setattr(case.server, "alpn", b"h2"),
 }
 
 
@@ -247,6 +254,50 @@ def test_only_a_frozen_answer_goes_to_the_agent(case: Case) -> None:
     sends = case.stream._to_agent(ResponseHeaders(1, case.flow.response))
     assert [send.event.data for send in sends[1:]] == [b"masked"]
     assert case.stream._to_agent(ResponseData(1, b"unmasked")) == ()
+
+
+@pytest.mark.parametrize(("http2", "grpc"), [(True, False), (False, True)])
+def test_http_2_goes_to_a_target_that_speaks_it(case: Case, http2: bool, grpc: bool) -> None:
+    case.found.target = target = replace(TARGET, http2=http2, grpc=grpc)
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(target), frozenset({"203.0.113.5"}))
+    case.server.alpn = b"h2"
+    case.stream._to_target(head(case), case.server)
+    assert case.found.sent
+
+
+def test_a_grpc_call_goes_over_http_2_only(case: Case) -> None:
+    case.found.target = target = replace(TARGET, grpc=True)
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(target), frozenset({"203.0.113.5"}))
+    with pytest.raises(Refused) as refused:
+        case.stream._to_target(head(case), case.server)
+    assert refused.value.refusal.status == 502
+    assert not case.found.sent
+
+
+def test_only_frozen_trailers_go_to_the_agent(case: Case) -> None:
+    case.flow.response = http.Response.make(200, b"masked")
+    case.flow.response.trailers = http.Headers([(b"grpc-status", b"0")])
+    case.found.answer = Answer.of(case.flow.response)
+    trailers = ResponseTrailers(1, http.Headers([(b"grpc-status", b"0")]))
+    with pytest.raises(Shut):
+        case.stream._to_agent(trailers)  # before the head
+    head, _ = case.stream._to_agent(ResponseHeaders(1, case.flow.response))
+    assert not head.event.end_stream
+    (sent,) = case.stream._to_agent(trailers)
+    assert sent.event.trailers.fields == ((b"grpc-status", b"0"),)
+    for other in ([(b"grpc-status", b"1")], [(b"grpc-status", b"0"), (b"x", b"secret")], []):
+        with pytest.raises(Shut):
+            case.stream._to_agent(ResponseTrailers(1, http.Headers(other)))
+
+
+def test_trailers_that_nobody_has_scrubbed_are_dropped(case: Case) -> None:
+    case.stream.server_state = case.stream.state_consume_response_body
+    case.flow.response = http.Response.make(200)
+    list(case.stream._handle_event(ResponseTrailers(1, http.Headers(x="secret"))))
+    assert not case.flow.response.trailers
+    case.found.trailing = lambda trailers: http.Headers(x=trailers["x"].upper())
+    list(case.stream._handle_event(ResponseTrailers(1, http.Headers(x="secret"))))
+    assert case.flow.response.trailers["x"] == "SECRET"
 
 
 def test_what_is_for_the_agent_alone_is_on_what_is_sent(case: Case) -> None:
@@ -363,7 +414,8 @@ def passed(case: Case, data: bytes) -> list[bytes]:
 
 
 def test_a_part_goes_through_the_pipeline(streamed: Case) -> None:
-    [head_sent] = opened(streamed)
+    head_sent, look = opened(streamed)
+    assert isinstance(look, RequestWakeup)
     assert head_sent.event.response is not streamed.flow.response
     assert not head_sent.event.end_stream
     assert streamed.found.streaming
@@ -385,6 +437,84 @@ def test_what_is_before_a_fault_passes(streamed: Case) -> None:
         next(commands)
     with pytest.raises(MaskingFailed):
         passed(streamed, b"more")
+
+
+class Works:
+    """Everything in upper case, as work that may be done elsewhere."""
+
+    def feed(self, data: bytes) -> Iterator[Passed]:
+        job = Job(partial(bytes.upper, data))
+        yield job
+        yield job.result()
+
+    def end(self) -> Iterator[Passed]:
+        return iter(())
+
+
+@pytest.mark.parametrize("change", [None, "rules"])
+async def test_work_is_done_elsewhere_and_what_it_is_for_asked_anew(streamed: Case, change: str | None) -> None:
+    async def elsewhere(job: Job[Any]) -> None:
+        job.done(b"DONE")
+
+    streamed.found.pipeline, streamed.found.elsewhere = Pipeline(Works()), elsewhere
+    opened(streamed)
+    commands = iter(streamed.stream._to_agent(ResponseData(1, b"part")))
+    asked = next(commands)
+    assert isinstance(asked, Elsewhere)
+    assert asked.blocking
+    await asked.work()
+    if change:
+        streamed.found.recheck = revoked
+        with pytest.raises(Refused):
+            next(commands)
+    else:
+        assert [send.event.data for send in commands] == [b"DONE"]
+
+
+def look(case: Case) -> list[Any]:
+    return list(case.stream._handle_event(Wakeup(RequestWakeup(1.0))))
+
+
+def test_a_stream_is_looked_at_again_and_again(streamed: Case) -> None:
+    opened(streamed)
+    list(streamed.stream.start_response_stream())
+    [again] = look(streamed)
+    assert isinstance(again, RequestWakeup)
+
+
+@pytest.mark.parametrize("reason", ["rules", "silence", "stopping"])
+def test_a_stream_of_which_nothing_comes_is_ended(streamed: Case, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    opened(streamed)
+    if reason == "rules":
+        streamed.found.recheck = revoked
+    elif reason == "silence":
+        streamed.stream._last_part -= doors.SILENCE
+    else:
+        monkeypatch.setattr(latch, "closed", closed)
+    kinds = [type(getattr(command, "event", command)).__name__ for command in look(streamed)]
+    assert kinds == ["ResponseProtocolError", "CloseConnection", "HttpErrorHook", "DropStream"]
+    assert streamed.found.delivered is not None
+    assert streamed.found.delivered.entry()["ended"] == "gateway"
+    assert look(streamed) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        pytest.param({}, ErrorCode.GENERIC_SERVER_ERROR, id="until-close"),
+        pytest.param({"content-length": "4"}, None, id="length"),
+        pytest.param({"transfer-encoding": "chunked"}, None, id="chunks"),
+    ],
+)
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_body_that_its_connection_cut(
+    streamed: Case, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], fault: ErrorCode | None, broken: bool
+) -> None:
+    monkeypatch.setattr(pace, "broke_off", lambda _: broken)
+    response = http.Response.make(200)
+    response.headers = http.Headers([(name.encode(), value.encode()) for name, value in fields.items()])
+    assert streamed.stream._fault_of_target(ResponseHeaders(1, response)) is None
+    assert streamed.stream._fault_of_target(ResponseEndOfMessage(1)) is (fault if broken else None)
 
 
 UNSTREAMABLE: dict[str, Callable[[Case], object]] = {
@@ -515,3 +645,24 @@ def test_who_ends_it_is_noted(streamed: Case, event: Any, ended: str) -> None:
     list(streamed.stream.handle_protocol_error(event))
     assert streamed.found.delivered is not None
     assert streamed.found.delivered.entry()["ended"] == ended
+
+
+def test_a_websocket_is_opened_over_http_1(case: Case) -> None:
+    case.found.target = target = replace(TARGET, http2=True)
+    case.found.session.vetted[case.server.id] = Vetted(Dialled(target), frozenset({"203.0.113.5"}))
+    case.server.alpn = b"h2"
+    case.found.websocket = True
+    with pytest.raises(Shut, match=r"HTTP/1\.1"):
+        case.stream._to_target(head(case), case.server)
+    assert not case.found.sent
+
+
+def test_what_speaks_something_else_by_now_is_closed(case: Case) -> None:
+    """A refusal is what becomes of a 101: the connection to the target is not HTTP any more."""
+    case.stream._switched = case.stream._answered = True
+    case.flow.server_conn = case.server
+    case.found.refusal = Refusal(502, "No.")
+    case.flow.response = http.Response.make(502)
+    closed = [each.connection for each in case.stream.flow_done() if isinstance(each, commands.CloseConnection)]
+    assert closed == [case.server]
+    assert case.stream._websocket is None

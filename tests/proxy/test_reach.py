@@ -54,6 +54,7 @@ PRIVATE = [
     "64:ff9b::a00:7",
     "2002:a00:7::1",
 ]
+RESERVED = ["::127.0.0.1", "::7f00:1", "fec0::1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "5f00::1"]
 NEVER = ["0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "239.1.2.3", "ff02::1", "255.255.255.255", "240.0.0.1"]
 
 
@@ -67,6 +68,12 @@ def test_public_addresses(address: str) -> None:
 def test_private_addresses_need_a_private_target(address: str) -> None:
     assert not reach.may_dial(address, 443, target(private=False))
     assert reach.may_dial(address, 443, target(private=True))
+
+
+@pytest.mark.parametrize("address", RESERVED)
+def test_addresses_that_are_not_public_are_not_dialled_as_such(address: str) -> None:
+    """Python calls them global: some lead to an IPv4 address that is private."""
+    assert not reach.may_dial(address, 443, target(private=False))
 
 
 @pytest.mark.parametrize("address", NEVER)
@@ -141,7 +148,7 @@ def connection(wanted: Target) -> tuple[Client, Server]:
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
     server = Server(address=("203.0.113.1", 443))
     server.tls = True
-    session(client).dials["203.0.113.1", 443] = Dialled(wanted)
+    session(client).dials[server.id] = Dialled(wanted)
     return client, server
 
 
@@ -154,6 +161,70 @@ async def test_where_tls_cannot_begin_nothing_is_dialled(
     assert server.error == reach.REFUSED
     assert session(client).vetted == {}
     assert [record.getMessage() for record in caplog.records] == ["Target t: /gone.pem has no certificates."]
+
+
+# Which addresses are dialled, and which one answers
+
+HIGH, LOW = "93.184.215.14", "127.0.0.1"  # public, and this machine
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, frozenset[str]]:
+    """What each host resolves to."""
+    found: dict[str, frozenset[str]] = {}
+
+    async def resolve(host: str, port: int) -> frozenset[str]:
+        return found.get(host, frozenset())
+
+    monkeypatch.setattr(reach, "resolve", resolve)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answers", "private", "vetted"),
+    [
+        pytest.param({HIGH}, False, True, id="public"),
+        pytest.param({HIGH, LOW}, False, False, id="public-and-private"),
+        pytest.param({LOW}, False, False, id="private"),
+        pytest.param({HIGH, "::ffff:127.0.0.1"}, False, False, id="public-and-mapped"),
+        pytest.param({HIGH, "0.0.0.0"}, True, False, id="public-and-none"),
+        pytest.param({HIGH, LOW}, True, True, id="a-private-target"),
+        pytest.param(set(), True, False, id="none"),
+    ],
+)
+async def test_every_answer_of_a_name_is_vetted(
+    names: dict[str, frozenset[str]], answers: set[str], private: bool, vetted: bool
+) -> None:
+    names["203.0.113.1"] = frozenset(answers)
+    client, server = connection(target(private=private))
+    await reach.Reach().server_connect(ServerConnectionHookData(server=server, client=client))
+    assert (server.error is None) is vetted
+    assert [each.addresses for each in session(client).vetted.values()] == ([answers] if vetted else [])
+    assert server.address == ("203.0.113.1", 443)  # the name stays: the pool goes by it
+
+
+@pytest.mark.parametrize(
+    ("peer", "kept"),
+    [
+        pytest.param((HIGH, 443), True, id="vetted"),
+        pytest.param((LOW, 443), False, id="rebound"),
+        pytest.param(("::ffff:93.184.215.14", 443, 0, 0), False, id="another-spelling"),
+        pytest.param(None, False, id="unknown"),
+    ],
+)
+async def test_an_address_that_was_not_vetted_gets_no_byte(
+    names: dict[str, frozenset[str]], monkeypatch: pytest.MonkeyPatch, peer: Any, kept: bool
+) -> None:
+    """The name was vetted, and then resolved otherwise when it was dialled."""
+    aborted: list[Server] = []
+    monkeypatch.setattr(reach, "abort", lambda _, server: aborted.append(server))
+    names["203.0.113.1"] = frozenset({HIGH})
+    client, server = connection(target(private=False))
+    data = ServerConnectionHookData(server=server, client=client)
+    await reach.Reach().server_connect(data)
+    server.peername = peer
+    reach.Reach().server_connected(data)
+    assert aborted == ([] if kept else [server])
 
 
 def started(client: Client, server: Server) -> TlsData:
@@ -208,13 +279,13 @@ async def test_a_connection_is_vetted_until_it_is_closed(
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
     server, wanted = Server(address=("api.example", 443)), target(private=False)
     server.tls = True
-    session(client).dials["api.example", 443] = Dialled(wanted)
+    session(client).dials[server.id] = Dialled(wanted)
     session(client).vetted["another"] = Vetted(Dialled(wanted), frozenset())
     monkeypatch.setattr(proxy_server.ConnectionHandler, "open_connection", None)
     monkeypatch.setattr(handshake, "install", lambda: None)
     reach.install(open_connection)
     opened: Any = proxy_server.ConnectionHandler.open_connection
     with pytest.raises(fault) if fault else nullcontext():
-        await opened(SimpleNamespace(client=client), OpenConnection(server))
+        await opened(SimpleNamespace(client=client, max_conns={}), OpenConnection(server))
     assert during == [{"another", server.id}]
     assert set(session(client).vetted) == {"another"}

@@ -11,16 +11,18 @@ import pytest
 from mitmproxy import http
 
 from lockgate.credentials.credential import Credential
-from lockgate.errors import Refused
+from lockgate.errors import Refused, WorkFailed
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Decision, Limits, Show, TargetTls, Verdict
 from lockgate.model import Mask as Masked
 from lockgate.runtime import Runtime
 from lockgate.stages import mask
 from lockgate.stages.mask import UNMASKABLE, Mask
+from lockgate.workers import Workers
 
 SECRET = "correct-horse-battery"
 JSON = {"Content-Type": "application/json"}
+BYTERANGES = {"Content-Type": "Multipart/byteranges; boundary=b"}
 DOCUMENT = b'{"ssn": "078-05-1120", "name": "Ann"}'
 MASKED = b'{"ssn":"[redacted]","name":"Ann"}'
 ERROR_PAGE = "The target's error body is withheld: it is not JSON, so it cannot be masked."
@@ -166,7 +168,6 @@ PLAIN_FIELDS = {
     "content-type",
     "date",
     "expires",
-    "location",
     "retry-after",
     "server",
     "transfer-encoding",
@@ -184,7 +185,7 @@ NEVER = {
     "proxy-authentication-info",
 }
 CREDENTIALS = {"set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "authorization", "cookie"}
-OTHERS = {"x-request-id", "etag", "content-md5", "link", "warning", "accept-ranges", "content-disposition"}
+OTHERS = {"location", "x-request-id", "etag", "content-md5", "link", "warning", "accept-ranges", "content-disposition"}
 EVERY = sorted(PLAIN_FIELDS | NEVER | CREDENTIALS | OTHERS)
 
 
@@ -370,6 +371,10 @@ async def test_a_part_may_have_half_a_secret(stage: Mask, make: Make) -> None:
     await refused(stage, make(OPEN, b"correct-ho", status=206, credential=True)[0])
 
 
+async def test_several_parts_are_parts_whatever_their_status(stage: Mask, make: Make) -> None:
+    await refused(stage, make(OPEN, b"correct-ho", BYTERANGES, credential=True)[0])
+
+
 async def test_a_coded_document_is_masked_and_delivered_plain(stage: Mask, make: Make) -> None:
     flow, _ = make(MASKS, gzip.compress(DOCUMENT), JSON | {"Content-Encoding": "gzip"})
     response = await answer(stage, flow)
@@ -433,26 +438,53 @@ async def test_the_body_is_off_the_flow_before_anyone_can_see_it(
     stage: Mask, make: Make, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     """Law 4: mitmweb is served by the same loop, between any two awaits."""
-    seen = []
+    seen = set()
 
-    async def to_thread(work: Callable[[], Any]) -> Any:
+    async def turn(*_: float) -> None:
         assert flow.response is not None
-        seen.append((flow.response.raw_content, flow.response.trailers))
-        await asyncio.sleep(0)
+        seen.add((flow.response.raw_content, flow.response.trailers))
+
+    async def elsewhere(_: Workers, work: Callable[[], Any], *, long: bool) -> Any:
+        await turn()
         return work()
 
-    monkeypatch.setattr(asyncio, "to_thread", to_thread)
-    filler = b"x" * mask.LARGE
+    monkeypatch.setattr(asyncio, "sleep", turn)
+    monkeypatch.setattr(Workers, "run", elsewhere)
+    filler = b"x" * mask.SLICE
     flow, _ = make(body=b'{"ssn": "078-05-1120", "filler": "%s"}' % filler, **options)
     assert flow.response is not None
     flow.response.trailers = http.Headers(x_ssn="078-05-1120")
     await answer(stage, flow)
-    assert seen == [(b"", None)]
+    assert seen == {(b"", None)}
 
 
-async def test_a_small_body_is_not_worth_a_thread(stage: Mask, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio, "to_thread", None)
+async def test_a_small_body_is_masked_at_once(stage: Mask, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workers, "run", None)
     await answer(stage, make()[0])
+
+
+@pytest.mark.parametrize(("status", "replaced"), [(200, False), (500, True)])
+async def test_a_body_that_no_worker_masks_is_not_delivered(
+    stage: Mask, make: Make, monkeypatch: pytest.MonkeyPatch, status: int, replaced: bool
+) -> None:
+    async def fails(_: Workers, work: Callable[[], Any], *, long: bool) -> Any:
+        raise WorkFailed("gone")
+
+    monkeypatch.setattr(Workers, "run", fails)
+    flow, _ = make(body=b'{"ssn": "078-05-1120", "filler": "%s"}' % (b"x" * mask.LARGE), status=status)
+    if replaced:
+        assert b"078" not in ((await answer(stage, flow)).raw_content or b"")
+    else:
+        await refused(stage, flow)
+
+
+async def test_a_large_body_is_masked_by_a_worker(stage: Mask, make: Make, runtime: Runtime) -> None:
+    filler = b"x" * mask.LARGE
+    flow, found = make(body=b'{"ssn": "078-05-1120", "filler": "%s"}' % filler)
+    response = await answer(stage, flow)
+    await runtime.workers.close()
+    assert response.raw_content == b'{"ssn":"[redacted]","filler":"%s"}' % filler
+    assert found.masks == {"$..ssn": 1}
 
 
 @pytest.mark.parametrize("decision", [MASKS, OPEN])
@@ -575,6 +607,8 @@ CODED = {"Content-Encoding": "gzip"}
         ),
         pytest.param({"decision": OPEN, "credential": True, "fields": CODED}, False, id="coded-to-scrub"),
         pytest.param({"decision": OPEN, "credential": True, "status": 206}, False, id="a-part-to-scrub"),
+        pytest.param({"decision": OPEN, "credential": True, "fields": BYTERANGES}, False, id="parts-to-scrub"),
+        pytest.param({"decision": OPEN, "fields": BYTERANGES}, True, id="parts"),
         pytest.param({"decision": MASKS, "fields": SSE}, True, id="events"),
         pytest.param({"decision": SHOWS, "fields": NDJSON}, True, id="lines"),
         pytest.param({"decision": MASKS, "fields": SSE, "status": 500}, True, id="events-of-an-error"),

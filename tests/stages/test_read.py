@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from mitmproxy import http
 
 from lockgate.errors import Refused
-from lockgate.exchange import exchange
+from lockgate.exchange import Exchange, Message, exchange
 from lockgate.identity.presented import Presented
-from lockgate.model import Action, Unreadable
+from lockgate.model import Action, Form, Unreadable
 from lockgate.policy.generation import Generation
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 from lockgate.stages import read
@@ -58,7 +59,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     to_thread = asyncio.to_thread
 
     async def noted(work: Callable[..., Any], *arguments: Any) -> Any:
-        found.append(work.__name__)
+        found.append(getattr(work, "func", work).__name__)
         return await to_thread(work, *arguments)
 
     monkeypatch.setattr(asyncio, "to_thread", noted)
@@ -68,7 +69,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # The head
 
 UNREADABLE: dict[str, tuple[Callable[[http.HTTPFlow], object], str]] = {
-    "http2": (lambda flow: setattr(flow.request, "http_version", "HTTP/2.0"), "it is not HTTP/1.1"),
+    "http3": (lambda flow: setattr(flow.request, "http_version", "HTTP/3"), "it is not HTTP/1.1 or HTTP/2"),
     "http09": (lambda flow: setattr(flow.request, "http_version", "HTTP/0.9"), "it is not HTTP/1.1"),
     "authority-form": (lambda flow: setattr(exchange(flow), "form", "authority"), "target form"),
     "no-form": (lambda flow: setattr(exchange(flow), "form", ""), "target form"),
@@ -112,7 +113,7 @@ def test_a_head_that_means_two_things(
 @pytest.mark.parametrize("name", ["upgrade", "http2-settings"])
 def test_nothing_is_upgraded(identified: Identified, name: str) -> None:
     refusal = by_head(plain(identified, (name, "x")))
-    assert (refusal.status, refusal.detail) == (403, "Upgrades (WebSocket, h2c) are not accepted.")
+    assert (refusal.status, refusal.detail) == (403, "Upgrades (h2c, and others but WebSocket) are not accepted.")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,44 @@ def test_each_way_has_its_form(identified: Identified, url: str, reverse: bool, 
     assert by_head(flow).status == 400
     exchange(flow).form = form
     Read().requestheaders(flow)
+
+
+# A tunnel
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        pytest.param(["secure.example:443"], id="host-and-port"),
+        pytest.param(["Secure.Example"], id="host"),
+        pytest.param([], id="none"),
+    ],
+)
+def test_a_tunnel_leads_where_its_host_field_says(identified: Identified, hosts: list[str]) -> None:
+    flow = identified("GET", "https://secure.example/")
+    flow.request.headers.set_all("host", hosts)
+    Read().http_connect(flow)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        pytest.param(["odd.example"], "its Host header is not its destination", id="another"),
+        pytest.param(["secure.example:8443"], "its Host header is not its destination", id="another-port"),
+        pytest.param(["secure.example."], "its Host header is not its destination", id="final-dot"),
+        pytest.param(["secure.example"] * 2, "its Host header is not its destination", id="twice"),
+        pytest.param(["secure.example", "odd.example"], "its Host header is not its destination", id="two"),
+        pytest.param(["secure.example,odd.example"], "its authority is not host:port", id="comma"),
+        pytest.param([""], "its authority is not host:port", id="empty"),
+    ],
+)
+def test_a_tunnel_that_may_lead_elsewhere(identified: Identified, hosts: list[str], reason: str) -> None:
+    flow = identified("GET", "https://secure.example/")
+    flow.request.headers.set_all("host", hosts)
+    with pytest.raises(Refused) as refused:
+        Read().http_connect(flow)
+    assert (refused.value.refusal.status, refused.value.refusal.close) == (400, True)
+    assert reason in refused.value.refusal.detail
 
 
 # The target
@@ -448,7 +487,7 @@ async def test_a_large_framing_comes_off_beside_the_loop(
     body = b"%x\r\n%b\r\n0;chunk-signature=%b\r\n\r\n" % (len(content), content, b"0" * 64)
     flow = await whole(upload(identified, signing, STREAMING, body=body))
     assert flow.request.raw_content == content
-    assert threads == ["decode", "decode"]  # the framing, then a coding if there were one
+    assert threads == ["decode", "read"]  # the framing, then the body
 
 
 @pytest.mark.parametrize(
@@ -535,14 +574,15 @@ async def test_a_body_that_cannot_be_decoded(
 
 async def test_a_body_is_sent_on_decoded(identified: Identified) -> None:
     body = gzip.compress(b"plain text")
-    flow = await whole(plain(identified, ("Content-Encoding", "gzip"), method="POST", body=body))
+    flow = await whole(plain(identified, JSON, ("Content-Encoding", "gzip"), method="POST", body=body))
     assert flow.request.raw_content == b"plain text"
     assert "content-encoding" not in flow.request.headers
     assert flow.request.headers.get_all("content-length") == ["10"]
 
 
 async def test_a_body_is_sent_on_in_one_piece(identified: Identified) -> None:
-    flow = plain(identified, ("Transfer-Encoding", "chunked"), ("Expect", "100-continue"), method="POST", body=b"text")
+    fields = [JSON, ("Transfer-Encoding", "chunked"), ("Expect", "100-continue")]
+    flow = plain(identified, *fields, method="POST", body=b"text")
     del flow.request.headers["content-length"]
     await whole(flow)
     assert flow.request.headers.get_all("content-length") == ["4"]
@@ -558,13 +598,13 @@ async def test_a_body_is_sent_on_in_one_piece(identified: Identified) -> None:
         pytest.param("PATCH", b"", "0", id="patch"),
         pytest.param("GET", b"", None, id="get"),
         pytest.param("DELETE", b"", None, id="delete"),
-        pytest.param("GET", b"{}", "2", id="get-with-body"),
+        pytest.param("DELETE", b"{}", "2", id="delete-with-body"),
     ],
 )
 async def test_its_length_is_said_where_one_is_expected(
     identified: Identified, method: str, body: bytes, length: str | None
 ) -> None:
-    flow = await whole(plain(identified, method=method, body=body))
+    flow = await whole(plain(identified, JSON, method=method, body=body))
     assert flow.request.headers.get("content-length") == length
 
 
@@ -608,7 +648,34 @@ async def test_nothing_is_read_of_nobodys_request(identified: Identified, missin
     assert exchange(flow).actions == ()
 
 
+@pytest.mark.parametrize("method", ["get", "Post", "PROPFIND", "MOVE"])
+async def test_methods_that_the_target_does_not_take(identified: Identified, method: str) -> None:
+    refusal = await by_body(plain(identified, method=method))
+    assert refusal.status == 400
+    assert "the method is none of" in refusal.detail
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_body_that_is_not_expected(identified: Identified, method: str) -> None:
+    refusal = await by_body(plain(identified, JSON, method=method, body=b"{}"))
+    assert (refusal.status, refusal.close) == (400, True)
+    assert f"it is a {method} with a body" in refusal.detail
+
+
 # What it reads
+
+
+async def test_what_a_target_lists_and_a_lenient_path(
+    identified: Identified, make_generation: Callable[..., Generation]
+) -> None:
+    targets = "targets: {plain: {url: http://plain.example, methods: [PROPFIND], paths: lenient}}\n"
+    flow = plain(identified, method="PROPFIND")
+    role = {"roles/support": "role: support\nrules: []\n"}
+    exchange(flow).generation = make_generation(targets=targets, credentials="credentials: {}\n", **role)
+    flow.request.path = "/v1//x;y/..%2fz?a=%2e%2e"
+    await whole(flow)
+    assert exchange(flow).actions == (Action("PROPFIND", "plain", "/v1/z"),)
+    assert (flow.request.method, flow.request.path) == ("PROPFIND", "/v1/z?a=%2e%2e")
 
 
 async def test_the_action_the_facts_and_the_one_path_that_is_sent(identified: Identified) -> None:
@@ -665,9 +732,7 @@ async def test_a_body_that_no_rule_reads_is_not_parsed(identified: Identified) -
 @pytest.mark.parametrize(
     ("fields", "body"),
     [
-        pytest.param([], b'{"amount": 7}', id="undeclared"),
-        pytest.param([("Content-Type", "text/plain")], b'{"amount": 7}', id="another-type"),
-        pytest.param([JSON, JSON], b'{"amount": 7}', id="declared-twice"),
+        pytest.param([("Content-Type", "application/json; charset=utf-16")], b'{"amount": 7}', id="another-charset"),
         pytest.param([JSON], b'{"amount": 7, "amount": 8}', id="two-meanings"),
         pytest.param([JSON], b"{", id="damaged"),
     ],
@@ -678,10 +743,45 @@ async def test_a_document_that_cannot_be_read_is_no_document(
     assert isinstance(await document(refund(identified, *fields, body=body)), Unreadable)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="undeclared"),
+        pytest.param([("Content-Type", "text/plain")], id="another-type"),
+        pytest.param([JSON, JSON], id="declared-twice"),
+    ],
+)
+async def test_what_is_of_no_type_that_rules_read_is_refused(
+    identified: Identified, fields: list[tuple[str, str]]
+) -> None:
+    refusal = await by_body(refund(identified, *fields))
+    assert refusal.status == 415
+    assert "The body is not taken: " in refusal.detail
+
+
+async def test_a_form_that_asks_for_another_method_is_refused(identified: Identified) -> None:
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    refusal = await by_body(plain(identified, form, method="POST", body=b"a=1&_method=DELETE"))
+    assert refusal.status == 400
+    assert "_method" in refusal.detail
+
+
+async def test_a_form_is_what_rules_read(identified: Identified) -> None:
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    assert await document(refund(identified, form, body=b"amount=7")) == Form({"amount": ("7",)})
+
+
 async def test_a_large_body_is_worked_on_off_the_loop(identified: Identified, threads: list[str]) -> None:
     text = b'{"amount": 7, "filler": "' + b"x" * read.LARGE + b'"}'
     assert (await document(refund(identified, JSON, body=text)))["amount"] == 7
-    assert len(threads) == 2
+    assert threads == ["read"]
+
+
+async def test_an_encoded_body_is_decoded_off_the_loop(identified: Identified, threads: list[str]) -> None:
+    text = b'{"amount": 7, "filler": "' + os.urandom(read.LARGE_ENCODED).hex().encode() + b'"}'
+    body = gzip.compress(text)
+    assert (await document(refund(identified, JSON, ("Content-Encoding", "gzip"), body=body)))["amount"] == 7
+    assert threads == ["decode"]
 
 
 async def test_a_large_body_that_cannot_be_decoded(identified: Identified) -> None:
@@ -744,3 +844,66 @@ async def test_a_request_whose_target_was_not_found_is_not_read(identified: Iden
     with pytest.raises(Refused) as refused:
         await Read().request(flow)
     assert refused.value.refusal.status == 400
+
+
+HANDSHAKE = (
+    ("Connection", "keep-alive, Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ("Origin", "https://app.example"),
+)
+
+
+async def test_what_opens_a_websocket(identified: Identified) -> None:
+    flow = await whole(plain(identified, *HANDSHAKE))
+    found = exchange(flow)
+    assert found.actions == (Action("ws", "plain", "/v1/x"),)
+    assert found.facts is not None
+    assert {"connection", "upgrade", "sec-websocket-extensions"}.isdisjoint(found.facts.headers)
+    assert found.facts.headers["origin"] == ("https://app.example",)
+    sent = flow.request.headers
+    assert (sent.get_all("connection"), sent.get_all("upgrade")) == (["Upgrade"], ["websocket"])
+    assert "sec-websocket-extensions" not in sent
+    assert "content-length" not in sent
+    Read().requestheaders(flow)  # once more, as where the rules have changed
+    assert exchange(flow).websocket
+
+
+async def message(identified: Identified, content: bytes, *, from_agent: bool = True, is_text: bool = True) -> Exchange:
+    """A message of an open WebSocket, read."""
+    opened = exchange(await whole(plain(identified, *HANDSHAKE)))
+    flow = plain(identified)
+    found = exchange(flow)
+    found.opened, found.message = opened, Message(from_agent, is_text, content)
+    await Read().ws_message(flow)
+    return found
+
+
+async def test_a_message_is_about_what_opened_it(identified: Identified) -> None:
+    found = await message(identified, b'{"a": 1}')
+    assert found.actions == (Action("send", "plain", "/v1/x"),)
+    assert found.facts is not None
+    assert (found.facts.body, found.facts.headers["origin"]) == ({"a": 1}, ("https://app.example",))
+    assert found.target is not None
+    found = await message(identified, b"\xff", from_agent=False, is_text=False)
+    assert found.actions == (Action("receive-binary", "plain", "/v1/x"),)
+
+
+@pytest.mark.parametrize("content", [b"hello", b'{"a": "header.claims.signature-of-forty-characters-at-least"}'])
+async def test_a_message_that_is_not_read(identified: Identified, content: bytes) -> None:
+    with pytest.raises(Refused):
+        await message(identified, content)
+
+
+def test_a_target_of_http_2_opens_no_websocket(
+    identified: Identified, make_generation: Callable[..., Generation]
+) -> None:
+    flow = identified("GET", "https://secure.example/v1/x", b"", HANDSHAKE)
+    targets = "targets: {secure: {url: https://secure.example, http2: true}}\n"
+    role = {"roles/support": "role: support\nrules:\n  - id: r\n    allow: ws secure /v1/**\n"}
+    exchange(flow).generation = make_generation(targets=targets, credentials="credentials: {}\n", **role)
+    refusal = by_head(flow)
+    assert refusal.status == 403
+    assert "HTTP/1.1 only" in refusal.detail

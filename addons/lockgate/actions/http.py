@@ -25,19 +25,38 @@ UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SEPARATORS = "/\\;?#\x00"  # some targets decode a path before they take it apart
 
+# What `lenient_path` makes plain.
+NOT_IN_PATH = re.compile(r"[^A-Za-z0-9._~!$&'()*+,=:@/%;\\-]")
+ENCODED_UNRESERVED = re.compile(r"%(?:2[DdEe]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
+REPEATED = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
+SLASH = re.compile(r"(?:/|\\|%2[Ff]|%5[Cc])+")
+PARAMETERS = re.compile(r"(?:;|%3[Bb])[^/]*")
+
 NO_BODY: Mapping[str, Any] = {}  # what conditions read where there is none
 MAX_PATH = 8192  # characters
 MAX_SEGMENTS = 256
+MAX_QUERY = 16384  # characters
 MAX_PARAMETERS = 1000
 MAX_FIELDS = 200
 
-# Headers by which some targets take another method or path than the request line has.
+# Headers by which some targets take another method or path than the request line has (Rack's Sendfile, for one).
 OVERRIDES = frozenset(
-    {"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"}
+    {
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-sendfile-type",
+        "x-accel-mapping",
+    }
 )
-# By which object stores (AWS, Azure, Google, ...) read a second resource, that no rule sees: as WebDAV's COPY does.
-SECOND_RESOURCE = re.compile(r"x-[a-z]+-(copy|rename)-source|x-copy-from")
-METHOD_PARAMETER = re.compile(r"\s*[_.]method\b", re.IGNORECASE)  # Rails, Laravel; PHP reads `.` as `_`
+# By which WebDAV's servers and object stores (AWS, Azure, Google, Swift) read a second resource, that no rule sees.
+SECOND_RESOURCE = re.compile(
+    r"destination|x-[a-z]+-(copy|rename)-source|x-copy-from|x-(large-)?object-manifest|x-symlink-target"
+)
+# Rails, Laravel; PHP reads `.` and a `[` that nothing closes as `_`.
+METHOD_PARAMETER = re.compile(r"\s*[_.\[]method\b", re.IGNORECASE)
 
 
 def canonical_path(raw: str) -> str:
@@ -47,10 +66,7 @@ def canonical_path(raw: str) -> str:
     `%3B`, `%3F`, `%23`, `%00`, control and non-ASCII characters, broken escapes, escapes of what is not UTF-8, double
     encodings.
     """
-    if not raw.startswith("/"):
-        raise RequestUnreadable("the path does not start with /")
-    if len(raw) > MAX_PATH:
-        raise RequestUnreadable(f"the path is longer than {MAX_PATH} characters")
+    require_absolute(raw)
     require_path_characters(raw)
     path = ESCAPE.sub(normalised, raw)
     if DOUBLE_ENCODING.search(path):
@@ -64,6 +80,55 @@ def canonical_path(raw: str) -> str:
     if "" in segments[:-1]:
         raise RequestUnreadable("the path has an empty segment (//)")
     return path
+
+
+def lenient_path(raw: str) -> str:
+    """The canonical path that `raw` comes to where every other spelling is undone: what a target would read that undoes
+    any of them, and in the end what any other reads too.
+
+    Decoded as often as it was encoded; `\\`, `%2F` and `%5C` are `/`, and several of them one; parameters (`;x=1`) are
+    taken off each part; dot segments are removed (RFC 3986, section 5.2.4). Idempotent: what comes out is a strict
+    `canonical_path`. Raises RequestUnreadable for what has no such form: control characters, `%3F`, `%23`, broken
+    escapes, what is not UTF-8, characters that stand for dots or separators.
+    """
+    require_absolute(raw)
+    if BROKEN_ESCAPE.search(raw):
+        raise RequestUnreadable("the path has a % without two hex digits")
+    path = NOT_IN_PATH.sub(percent_encoded, raw)
+    while (plainer := REPEATED.sub(r"%\1", ENCODED_UNRESERVED.sub(decoded, path))) != path:
+        path = plainer
+    segments = PARAMETERS.sub("", SLASH.sub("/", path)).split("/")
+    return canonical_path("/".join(without_dots(segments)))
+
+
+def require_absolute(raw: str) -> None:
+    if not raw.startswith("/"):
+        raise RequestUnreadable("the path does not start with /")
+    if len(raw) > MAX_PATH:
+        raise RequestUnreadable(f"the path is longer than {MAX_PATH} characters")
+
+
+def percent_encoded(character: re.Match[str]) -> str:
+    try:
+        return "".join(f"%{byte:02X}" for byte in character[0].encode("utf-8"))
+    except UnicodeError:
+        raise RequestUnreadable("the path is not UTF-8") from None
+
+
+def decoded(escape: re.Match[str]) -> str:
+    return chr(int(escape[0][1:], 16))
+
+
+def without_dots(segments: Sequence[str]) -> list[str]:
+    """The segments of an absolute path, the first of them empty, less dot segments and empty ones but the last."""
+    kept: list[str] = []
+    for segment in segments[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    ends_open = segments[-1] in ("", ".", "..")
+    return [segments[0], *kept, *([""] if ends_open or not kept else [])]
 
 
 def require_path_characters(raw: str) -> None:
@@ -117,8 +182,10 @@ def parse_query(raw: str) -> dict[str, tuple[str, ...]]:
 
     A name without `=` has the value "". Raises RequestUnreadable for broken escapes, what is not UTF-8, control and
     non-ASCII characters; for `;`, which some targets separate parameters by (HTML 4.01, B.2.2); for `_method`, by which
-    some take another method; and for more than `MAX_PARAMETERS`.
+    some take another method; for more than `MAX_PARAMETERS`, and more than `MAX_QUERY` characters.
     """
+    if len(raw) > MAX_QUERY:
+        raise RequestUnreadable(f"the query is longer than {MAX_QUERY} characters")
     require_query_characters(raw)
     parameters = [parameter for parameter in raw.split("&") if parameter]
     if len(parameters) > MAX_PARAMETERS:
@@ -150,10 +217,11 @@ def read(
     `raw_path` is the path with its query, `body` the parsed document. The path sent on is the canonical one, the query
     is as it was given. Raises RequestUnreadable.
     """
-    if method not in HTTP_METHODS:
-        raise RequestUnreadable(f"the method is none of {', '.join(sorted(HTTP_METHODS))}, in capitals")
+    if method not in HTTP_METHODS and method not in target.methods:
+        taken = ", ".join(sorted(HTTP_METHODS | target.methods))
+        raise RequestUnreadable(f"the method is none of {taken}, in capitals")
     raw, mark, query = raw_path.partition("?")
-    path = canonical_path(raw)
+    path = lenient_path(raw) if target.lenient_paths else canonical_path(raw)
     facts = HttpFacts(
         method=method,
         host=target.host,

@@ -10,6 +10,8 @@ import zstandard
 
 from lockgate.errors import BodyTooLarge, BodyUnreadable, EncodingNotAccepted
 
+MAX_RATIO = 200  # of what is decoded to what was sent, from ANY_RATIO on; text comes to 50 at most
+ANY_RATIO = 64 * 1024  # bytes
 ZSTD_WINDOW = 8 * 1024 * 1024  # bytes: RFC 9659 lets a sender use no more
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # of a frame with content; others are skippable, and decode to nothing
 
@@ -25,14 +27,21 @@ def decode(body: bytes, content_encoding: str | None, limit: int) -> bytes:
     be complete, one member or frame, with nothing behind it. An empty body is no stream of any encoding but identity:
     whoever has a message without content (HEAD, 204, 304) has nothing to decode.
 
-    Raises EncodingNotAccepted for an unknown or a second encoding, BodyTooLarge past `limit`, BodyUnreadable otherwise.
+    Raises EncodingNotAccepted for an unknown or a second encoding, BodyTooLarge past `limit` and MAX_RATIO,
+    BodyUnreadable otherwise.
     """
     name = "identity" if content_encoding is None else content_encoding.strip().lower()
     decoder = DECODERS.get(name)
     if decoder is None:
         accepted = ", ".join(sorted(DECODERS))
         raise EncodingNotAccepted(f"the content encoding must be exactly one of {accepted}")
-    decoded = decoder(body, limit)
+    most = limit if decoder is identity else min(limit, max(ANY_RATIO, MAX_RATIO * len(body)))
+    try:
+        decoded = decoder(body, most)
+    except BodyTooLarge:
+        if most < limit:
+            raise BodyTooLarge(f"the decoded body is larger than {MAX_RATIO} times what was sent") from None
+        raise
     if len(decoded) > limit:
         raise too_large(limit)
     return decoded

@@ -18,9 +18,12 @@ from typing import Any, NoReturn
 from lockgate.errors import BodyUnreadable
 
 MAX_DEPTH = 128
+SHALLOW = 16
 MAX_NUMBER = 1024  # characters
 
-SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+TWICE = "an object has the same key twice"
+TOO_LONG = f"a number has more than {MAX_NUMBER} characters"
+SURROGATE_ESCAPES = (b"\\ud", b"\\uD")  # and those before them, which are few
 
 
 class Float(float):
@@ -51,17 +54,22 @@ class Irregular(ValueError):
     """Raised by the hooks of `parse`; carries what is wrong."""
 
 
-def parse(data: bytes) -> Any:
+def parse(data: bytes, *, one_letter_case: bool = False) -> Any:
     """The document in `data`: dict, list, str, int, float (or `Float`), bool, None.
 
-    Integers are exact, whatever their size. Raises BodyUnreadable; its text quotes nothing of the document.
+    Integers are exact, whatever their size. With `one_letter_case` keys of an object that differ in letter case only
+    are two of the same, as Go's encoding/json and others read them. Raises BodyUnreadable; its text quotes nothing of
+    the document.
     """
+    names: set[str] = set()
     try:
         text = data.decode("utf-8")
         if text.startswith("\ufeff"):
             raise Irregular("it begins with a BOM")
-        document = decoder.decode(text)
-        if SURROGATE_ESCAPE.search(text):
+        document = (noting(names) if one_letter_case else decoder).decode(text)
+        if len(set(map(str.casefold, names))) < len(names):
+            require_one_letter_case(document)
+        if any(escape in data for escape in SURROGATE_ESCAPES):
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
         problem = "it is not UTF-8"
@@ -74,7 +82,8 @@ def parse(data: bytes) -> Any:
     except RecursionError:
         problem = f"it is nested more than {MAX_DEPTH} deep"
     else:
-        require_depth(document)
+        if not is_shallow(data):
+            require_depth(document)
         return document
     raise BodyUnreadable(f"the body is not strict JSON: {problem}")
 
@@ -82,26 +91,45 @@ def parse(data: bytes) -> Any:
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise Irregular("an object has the same key twice")
+        raise Irregular(TWICE)
     return members
 
 
+def noting(names: set[str]) -> json.JSONDecoder:
+    """A decoder that adds to `names` every key which stands beside another."""
+
+    def noted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise Irregular(TWICE)
+        if len(members) > 1:
+            names.update(members)
+        return members
+
+    return json.JSONDecoder(object_pairs_hook=noted, parse_int=integer, parse_float=number, parse_constant=constant)
+
+
+def require_one_letter_case(document: Any) -> None:
+    for level in levels(document):
+        if any(len(set(map(str.casefold, node))) < len(node) for node in level if isinstance(node, dict)):
+            raise Irregular("an object has keys that differ in letter case only")
+
+
 def integer(text: str) -> int:
-    require_length(text)
+    if len(text) > MAX_NUMBER:
+        raise Irregular(TOO_LONG)
     return NegativeZero() if text == "-0" else int(text)
 
 
 def number(text: str) -> float:
-    require_length(text)
     value = float(text)
+    if repr(value) == text:
+        return value
+    if len(text) > MAX_NUMBER:
+        raise Irregular(TOO_LONG)
     if isinf(value):
         raise Irregular("a number is out of range")
-    return value if repr(value) == text else Float(text)
-
-
-def require_length(text: str) -> None:
-    if len(text) > MAX_NUMBER:
-        raise Irregular(f"a number has more than {MAX_NUMBER} characters")
+    return Float(text)
 
 
 def constant(text: str) -> NoReturn:
@@ -109,6 +137,24 @@ def constant(text: str) -> NoReturn:
 
 
 decoder = json.JSONDecoder(object_pairs_hook=unique, parse_int=integer, parse_float=number, parse_constant=constant)
+
+
+# What is left of a document to see how deep it is: its brackets, all of one kind, and what may hide one.
+BRACKETS = bytes.maketrans(b"{}", b"[]")
+NO_BRACKETS = bytes(set(range(256)) - set(b'{}[]"\\'))
+
+
+def is_shallow(data: bytes) -> bool:
+    """Whether a document, known to be JSON, is surely at most MAX_DEPTH deep: told many times faster than by a walk.
+
+    Of a large one with brackets or escapes in its strings, or more than SHALLOW deep, it is not told.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return True
+    left = data.translate(BRACKETS, NO_BRACKETS).replace(b'""', b"")
+    for _ in range(SHALLOW):
+        left = left.replace(b"[]", b"")  # the innermost
+    return not left
 
 
 def require_depth(document: Any) -> None:

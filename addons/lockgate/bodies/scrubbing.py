@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lockgate.bodies.echoes import REDACTED, Echo
+from lockgate.errors import MaskingFailed
 from lockgate.model import Sensitive
 
 
@@ -33,6 +34,24 @@ class Scrubbing(Sensitive):
         data = b""
         for scrub in self._scrubs:
             data = scrub.feed(data) + scrub.end()
+        yield data
+
+
+class Withholding(Scrubbing):
+    """Passes nothing on from where a secret stands: for what would be broken by another length, or cannot be read.
+
+    Both methods raise MaskingFailed.
+    """
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield from self._unless_found(b"".join(super().feed(data)))
+
+    def end(self) -> Iterator[bytes]:
+        yield from self._unless_found(b"".join(super().end()))
+
+    def _unless_found(self, data: bytes) -> Iterator[bytes]:
+        if self.count:
+            raise MaskingFailed("it has the credential in it")
         yield data
 
 

@@ -56,10 +56,11 @@ def serialize(event: Event) -> bytes:
 class Parser:
     """Bytes however they are cut in, events out, each as soon as its blank line has come. Keeps one event at most."""
 
-    def __init__(self, limit: int = MAX_EVENT) -> None:
+    def __init__(self, limit: int = MAX_EVENT, *, begun: bool = False) -> None:
+        """`begun`: it is not the beginning of the stream, where a BOM may stand."""
         self._limit = limit
         self._lines = Lines(limit)
-        self._begun = False
+        self._begun = begun
         self._reset()
 
     def _reset(self) -> None:
@@ -126,9 +127,10 @@ class Rewriter:
     the target likes, and is left out; of comments, which keep connections alive, nothing but that there was one.
     """
 
-    def __init__(self, change: Callable[[Any], Any], limit: int = MAX_EVENT) -> None:
+    def __init__(self, change: Callable[[Any], Any], limit: int = MAX_EVENT, *, begun: bool = False) -> None:
+        """`begun`: it is not the beginning of the stream that it is given."""
         self._change = change
-        self._parser = Parser(limit)
+        self._parser = Parser(limit, begun=begun)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What may pass. Raises, behind what is before it, BodyUnreadable for an event without one clear meaning, and

@@ -30,6 +30,7 @@ from lockgate.model import Principal, Target, Verdict
 from lockgate.policy.cases import ISSUER, SUBJECT, Request, Url, principal, url, with_type
 from lockgate.policy.explain import Account, Bearing, accounts
 from lockgate.policy.generation import Generation
+from lockgate.policy.reshaping import listed
 from lockgate.policy.schema.values import HEADER_NAME
 from lockgate.policy.schema.values import instant as parse_instant
 
@@ -208,6 +209,7 @@ def account_document(account: Account) -> dict[str, Any]:
         "matched": account.matched,
         "outcome": account.outcome or account.bearing.name.lower().replace("_", "-"),
         "why_not": account.reason or None,
+        "query": sorted(rule.query) if rule.query is not None else None,
         "approval": approval_document(rule.approval),
     }
 
@@ -251,7 +253,7 @@ def because(explained: Explained, rules: Path) -> str:
         return "refused before any rule is asked"
     name = simulated.decision.rule
     if name is None:
-        return "no rule allows it"
+        return simulated.decision.reason or "no rule allows it"
     sources = {account.rule.name: account.rule.source for account in explained.accounts}
     return f"by {name} ({rules}/{sources[name]})"
 
@@ -272,6 +274,9 @@ def tell_request(explained: Explained) -> None:
         field("taken off", f"{', '.join(simulated.unseen)}: no rule and no target sees them")
     if decision is None or decision.verdict is Verdict.DENY:
         return
+    for account in explained.accounts:
+        if account.bearing <= Bearing.CONSIDERED and account.rule.query is not None:
+            field("parameters", f"{listed(account.rule.query)} only  ({account.rule.name})")
     for mask in decision.masks:
         field("masked", f"{mask_text(mask)}  ({mask.rule})")
     for show in decision.shows:

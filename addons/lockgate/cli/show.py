@@ -28,6 +28,7 @@ from lockgate.model import Verdict
 from lockgate.policy.explain import one_line
 from lockgate.policy.generation import Generation
 from lockgate.policy.overlaps import lines_meet
+from lockgate.policy.reshaping import listed
 from lockgate.policy.rules import GUARDRAILS, Line, Policy, Rule
 
 ORDER = (Verdict.ALLOW, Verdict.HOLD, Verdict.DENY)
@@ -166,6 +167,7 @@ def part_document(part: Part, beside: Sequence[Part]) -> dict[str, Any]:
         "expired": part.expired,
         "reason": rule.reason,
         "approval": approval_document(rule.approval),
+        "query": sorted(rule.query) if rule.query is not None else None,
         "masks": [mask_document(mask) for mask in rule.masks],
         "shows": [show_document(each) for each in rule.shows],
         "redactions": list(rule.redactions),
@@ -203,6 +205,8 @@ def tell_part(part: Part, beside: Sequence[Part], rules: Path) -> None:
             say(f"{key} {one_line(condition.text)}", 9)
     if rule.approval is not None:
         say(f"approval {approval_text(rule.approval)}", 9)
+    if rule.query is not None:
+        say(f"takes {listed(rule.query)} only", 9)
     for mask in rule.masks:
         say(f"masked {mask_text(mask)}", 9)
     for each in rule.shows:

@@ -5,38 +5,37 @@ What it cannot tell: whether a token is taken, a secret is there, the target ans
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 import click
 
-from lockgate.actions import head, http
+from lockgate.actions import authority, grpc, head, http, websocket
+from lockgate.actions.body import read as read_body
 from lockgate.bodies import encodings
 from lockgate.credentials.places import places_of
 from lockgate.errors import (
     BodyTooLarge,
     BodyUnreadable,
+    ContentTypeNotAccepted,
     EncodingNotAccepted,
     MaskingFailed,
     Refused,
     RequestUnreadable,
     RulesInvalid,
 )
-from lockgate.masking import compile_masks
+from lockgate.masking.streams import Masks
 from lockgate.masking.whole import mask_body
-from lockgate.model import Action, Decision, HttpFacts, Principal, Target, Verdict
+from lockgate.model import WEBSOCKET_VERBS, Action, Decision, HttpFacts, Principal, Target, Verdict
 from lockgate.policy.authorize import authorize
-from lockgate.policy.cases import Answer, Request, Response, Url
+from lockgate.policy.cases import Answer, Request, Response
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
 from lockgate.refusals import Refusal
 
 HASH_KEY = bytes(32)  # of a gateway that there is not: its hashes tell nobody anything
-
-masker = lru_cache(maxsize=1024)(compile_masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,13 @@ def simulate(generation: Generation, principal: Principal, request: Request, now
     unseen = tuple(dict.fromkeys(name.lower() for name, _ in request.headers if not head.is_passed_on(name)))
     target = None
     try:
+        request = as_websocket(request)
         head.require_plain(request.headers)
         target = target_of(generation, request)
-        action, facts = read(generation, target, request)
+        if target.grpc:
+            grpc.require_call(request.method.upper(), request.url.path, "HTTP/2.0", request.headers)
+        take = read_websocket if request.method in WEBSOCKET_VERBS else read
+        action, facts = take(generation, target, request)
     except RequestUnreadable as unreadable:
         return Simulated(target, refusal=unreadable_refusal(unreadable.reason), unseen=unseen)
     except Refused as refused:
@@ -92,25 +95,39 @@ def simulate(generation: Generation, principal: Principal, request: Request, now
     return Simulated(target, action, decision, refusal_of(decision, action.verb), unseen)
 
 
+def as_websocket(request: Request) -> Request:
+    """A request that asks for a WebSocket as what rules call it, `ws`. Raises RequestUnreadable, Refused."""
+    if not websocket.is_asked(request.headers):
+        return request
+    head.require_plain(request.headers, websocket=True)
+    websocket.require_handshake(request.method, "HTTP/1.1", request.headers)
+    kept = tuple(field for field in request.headers if field[0].lower() not in websocket.NOT_SENT_ON)
+    return replace(request, method=websocket.VERB, headers=kept)
+
+
+def read_websocket(generation: Generation, target: Target, request: Request) -> tuple[Action, HttpFacts]:
+    """What opens a WebSocket, or a message of one: the request's body. Raises RequestUnreadable, Refused."""
+    action, facts = read(generation, target, replace(request, method="GET", body=b""))
+    if request.method == websocket.VERB:
+        return replace(action, verb=websocket.VERB), facts
+    verb, _, kind = request.method.partition("-")
+    try:
+        return websocket.read(action, facts, request.body, from_agent=verb == "send", is_text=not kind)
+    except BodyUnreadable as unreadable:
+        raise Refused(websocket.unreadable(unreadable)) from None
+
+
 def target_of(generation: Generation, request: Request) -> Target:
     url = request.url
-    host = ascii_name(url)
+    host = authority.canonical_host(url.host)
     target = generation.target_for(url.scheme, host, url.port)
     if target is None:
         where = f"{url.scheme}://{host[:255]}:{url.port}"
         raise Refused(Refusal(403, f"No target is named for {where}.", "Ask the operator to add it to targets.yaml."))
     hosts = head.values(request.headers, "host")
-    accepted = {target.authority, f"{target.authority.removesuffix(f':{target.port}')}:{target.port}"}
-    if len(hosts) > 1 or any(host.lower() not in accepted for host in hosts):
+    if len(hosts) > 1 or not all(authority.leads_to(host, target) for host in hosts):
         raise RequestUnreadable("its Host header is not its destination")
     return target
-
-
-def ascii_name(url: Url) -> str:
-    try:
-        return url.host.encode("idna").decode().lower()
-    except UnicodeError:
-        raise RequestUnreadable("its host is no name") from None
 
 
 def read(generation: Generation, target: Target, request: Request) -> tuple[Action, HttpFacts]:
@@ -118,27 +135,35 @@ def read(generation: Generation, target: Target, request: Request) -> tuple[Acti
     body = decoded(request, target)
     fields = [(name, value) for name, value in request.headers if head.is_passed_on(name) and name.lower() != "host"]
     fields.append(("host", target.authority))
+    if target.grpc:
+        fields.append(("te", "trailers"))
     if request.body and not head.values(fields, "content-length") and not head.values(fields, "transfer-encoding"):
         fields.append(("content-length", str(len(request.body))))
+    head.require_expected(request.method, body)
     path = request.url.path
     if target.credential is not None:
         places = places_of(generation.credentials[target.credential])
         fields = [field for field in fields if field[0].lower() not in places.headers]
         path = places.strip_path(path)
-    method = request.method.upper()  # mitmproxy gives it so, whatever was sent, and it is sent on so
-    (action,), facts, _ = http.read(method, target, path, fields, head.document(fields, body))
-    return action, facts
+    (action,), facts, _ = http.read(request.method, target, path, fields)
+    restricted = generation.policy.restricts_bodies(target.name)
+    try:
+        return action, replace(facts, body=read_body(fields, body, target, restricted=restricted, wanted=restricted))
+    except ContentTypeNotAccepted as refused:
+        detail = f"The body is not taken: {refused}."
+        raise Refused(Refusal(415, detail, "Send JSON or a form, and say so.")) from None
 
 
 def decoded(request: Request, target: Target) -> bytes:
     coding = ", ".join(head.values(request.headers, "content-encoding")) or None
     limit = target.limits.request
-    try:
-        if len(request.body) > limit:
-            raise BodyTooLarge("the body is larger than its limit")
-        return encodings.decode(request.body, coding, limit)
-    except BodyTooLarge:
+    if len(request.body) > limit:
         detail = f"The body is larger than the {limit} bytes the target takes."
+        raise Refused(Refusal(413, detail, "Send less.", close=True))
+    try:
+        return encodings.decode(request.body, coding, limit)
+    except BodyTooLarge as large:
+        detail = f"The body is too large: {large}."
         raise Refused(Refusal(413, detail, "Send less.", close=True)) from None
     except BodyUnreadable as unreadable:
         status = 415 if isinstance(unreadable, EncodingNotAccepted) else 400
@@ -183,4 +208,4 @@ def masked(decision: Decision, target: Target, response: Response) -> bytes:
     if not decision.alters:
         return body
     kinds = ", ".join(head.values(response.headers, "content-type"))
-    return mask_body(masker(decision.masks, decision.shows, HASH_KEY), body, kinds)[0]
+    return mask_body(Masks(decision.masks, decision.shows, HASH_KEY), body, kinds)[0]

@@ -1,7 +1,10 @@
 """Sensitive values found in text by their form: pattern by RE2, which is linear in the text, and check digits.
 
 What belongs here: forms that can be told from ordinary text. What never does: names, addresses, anything that has to be
-understood. A value cut in two, between the events of a stream for one, or written in another encoding is not found.
+understood. A value cut in two, between the events of a stream for one, or in another encoding is not found.
+
+A text can be looked through in pieces: no value but a PEM block goes on over the end of a line, and none is longer than
+`REACH` but a PEM block and one that is a single word (`is_word`).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import accumulate
 from string import ascii_letters
 from typing import Any
@@ -19,6 +23,8 @@ import re2
 from lockgate.errors import MaskingFailed
 
 Span = tuple[int, int]
+Place = tuple[int, int, str]
+"""Where a value begins and ends, and its kind."""
 
 # ISO 13616: how many characters an IBAN has, by country.
 IBAN_LENGTHS = {
@@ -45,36 +51,44 @@ IBAN_LENGTHS = {
     for country in countries.split()
 }
 SHORTEST, LONGEST = 13, 19  # ISO/IEC 7812: digits of a card's number
+LEAST_CARD = 2 * 10 ** (SHORTEST - 1)
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # Luhn: a digit doubled, its own digits added
 
 EMAIL = re2.compile(r"[\pL\pN._%+'-]+(?:@|%40)[\pL\pN](?:[\pL\pN-]*[\pL\pN])?(?:\.[\pL\pN-]+)+")
-DIGITS = re2.compile(r"\d(?:[ -]?\d){12,}")
+SPACES = "\u00a0\u2007\u2009\u202f"  # those that keep a number together: no-break, figure, thin, narrow
+# Digits in any groups; those that dots or two spaces keep apart, as in lists of other numbers, only in a card's own.
+DIGITS = re2.compile(
+    rf"\d(?:[ {SPACES}-]?\d){{12,}}"
+    r"|\b\d{4}(?:(?:\.\d{4}){3}|(?:  \d{4}){3}|\.\d{6}\.\d{5}|  \d{6}  \d{5})\b"
+)
 IBAN_BEGINS = re2.compile(r"(?i)\b[A-Z]{2}\d{2}")
-# No match is longer than 68 characters, so the standard library's engine will do, which starts sooner.
+# No match is longer than 94 characters, so the standard library's engine will do, which starts sooner.
 IBAN_OF_LENGTH = {
-    length: re.compile(rf"[A-Za-z]{{2}}[0-9]{{2}}(?:[ -]?[A-Za-z0-9]){{{length - 4}}}")
+    length: re.compile(rf"[A-Za-z]{{2}}[0-9]{{2}}(?:[ {SPACES}.-]{{0,2}}[A-Za-z0-9]){{{length - 4}}}")
     for length in set(IBAN_LENGTHS.values())
 }
-IBAN_DIGITS = str.maketrans({character: str(int(character, 36)) for character in ascii_letters} | {" ": "", "-": ""})
+IBAN_DIGITS = str.maketrans(
+    {character: str(int(character, 36)) for character in ascii_letters} | dict.fromkeys(f" .-{SPACES}", "")
+)
 PHONE = re2.compile(
     r"(?:\+|\b00)[1-9](?:[ ()./-]{0,2}\d){7,14}"  # E.164: up to 15 digits
     r"|\(\d{2,5}\)[ -]?\d{2,4}(?:[ .-]?\d{2,4}){1,2}"
     r"|\b\d{3}[ .-]\d{3}[ .-]\d{4}\b"
 )
 JWT = re2.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*")
-PEM = re2.compile(r"(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\z)")
+PEM = re2.compile(r"(?s)-----BEGIN [A-Z0-9 ]{1,64}-----.*?(?:-----END [A-Z0-9 ]{1,64}-----|\z)")
 KEY = re2.compile(
-    r"\b(?:"
     r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     r"|gh[opsur]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}"  # GitHub
     r"|glpat-[A-Za-z0-9_-]{20,}"  # GitLab
     r"|xox[abeoprs]-[A-Za-z0-9-]{10,}"  # Slack
-    r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"  # Stripe
     r"|AIza[A-Za-z0-9_-]{35}"  # Google
-    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{32,}|hf_[A-Za-z0-9]{30,}"
-    r")"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{32,}"
+    r"|(?:\b|_)(?:sk-[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,})"  # OpenAI, Anthropic; Hugging Face; `task-` begins none
 )
+REACH = 128  # characters: longer than any value that is not a single word or a PEM block
+DIGIT = re.compile(r"[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +104,36 @@ def redact(text: str, kinds: Iterable[str]) -> Found:
 
     A kind is a name in `DETECTORS`.
     """
-    spans = sorted((start, -end, kind) for kind in kinds for start, end in DETECTORS[kind](text))
-    if not spans:
-        return Found(text, {})
-    parts, counts, done = [], dict[str, int](), 0
-    for start, negative_end, kind in spans:
+    return replaced(text, places(text, kinds))
+
+
+def places(text: str, kinds: Iterable[str]) -> list[Place]:
+    """Where values of these kinds stand, by their beginning; of those that begin alike, the longest first."""
+    found = []
+    for kind in kinds:
+        detector = DETECTORS[kind]
+        if detector.may_be_in(text):
+            found += [(start, -end, kind) for start, end in detector.find(text)]
+    return [(start, -negative_end, kind) for start, negative_end, kind in sorted(found)]
+
+
+def replaced(text: str, found: Iterable[Place]) -> Found:
+    """`text` with what stands at the places that were found in it taken out."""
+    parts, counts, done = list[str](), dict[str, int](), 0
+    for start, end, kind in found:
         if start < done:
             # What reaches out of the value before it goes as well.
-            done = max(done, -negative_end)
+            done = max(done, end)
             continue
         parts += [text[done:start], f"[redacted {kind}]"]
         counts[kind] = counts.get(kind, 0) + 1
-        done = -negative_end
-    return Found("".join([*parts, text[done:]]), counts)
+        done = end
+    return Found("".join([*parts, text[done:]]) if parts else text, counts)
+
+
+def is_word(character: str) -> bool:
+    """Whether it may stand in a value of any length: an e-mail address, a token, a key."""
+    return character.isalnum() or character in "._%+'@-"
 
 
 def matches(pattern: re2._Regexp) -> Callable[[str], Iterator[Span]]:
@@ -157,14 +188,33 @@ def end_of_iban(text: str, start: int) -> int | None:
     return account.end() if int(number) % 97 == 1 else None
 
 
-DETECTORS: Mapping[str, Callable[[str], Iterable[Span]]] = {
-    "email": matches(EMAIL),
-    "phone": matches(PHONE),
-    "card": cards,
-    "iban": ibans,
-    "jwt": matches(JWT),
-    "pem": matches(PEM),
-    "key": matches(KEY),
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """`find` gives where values stand; none stands in a text that is shorter than `shortest`, or has no `signs` in it,
+    nor a digit where there has to be one: most texts need not be looked through.
+    """
+
+    find: Callable[[str], Iterable[Span]]
+    shortest: int
+    signs: tuple[str, ...] = ()
+    digits: bool = False
+
+    def may_be_in(self, text: str) -> bool:
+        if len(text) < self.shortest:
+            return False
+        if self.digits:
+            return DIGIT.search(text) is not None
+        return not self.signs or any(sign in text for sign in self.signs)
+
+
+DETECTORS: Mapping[str, Detector] = {
+    "email": Detector(matches(EMAIL), 5, ("@", "%40")),
+    "phone": Detector(matches(PHONE), 8, digits=True),
+    "card": Detector(cards, SHORTEST, digits=True),
+    "iban": Detector(ibans, min(IBAN_LENGTHS.values()), digits=True),
+    "jwt": Detector(matches(JWT), 17, ("eyJ",)),
+    "pem": Detector(matches(PEM), 17, ("-----BEGIN ",)),
+    "key": Detector(matches(KEY), 15, ("-", "_", "AKIA", "ASIA", "AIza")),
 }
 
 
@@ -192,9 +242,17 @@ def redact_strings(document: Any, kinds: Sequence[str]) -> tuple[Any, Mapping[st
             elif isinstance(child, (dict, list)):
                 container[key] = child.copy()
                 open_ones.append(container[key])
-            elif type(child) is int and "card" in kinds and (text := seen(str(child))) != str(child):
-                container[key] = text
+            elif isinstance(child, (int, float)) and "card" in kinds and abs(child) >= LEAST_CARD:
+                text = seen(whole_number(child))
+                if text != whole_number(child):
+                    container[key] = text
     return top[0], counts
+
+
+def whole_number(number: float) -> str:
+    """The digits of a number before its point, however it is written."""
+    written = getattr(number, "text", None) or repr(number)
+    return str(int(Decimal(written)))
 
 
 def rename(members: dict[str, Any], seen: Callable[[str], str]) -> None:

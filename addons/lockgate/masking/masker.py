@@ -15,6 +15,7 @@ from lockgate.masking.strategies import DROP, STRENGTH, masked
 from lockgate.model import Mask, Show
 
 EVERY = max(STRENGTH.values())
+PLAIN = {str, int, float, bool, type(None)}
 
 
 MANY = 1000  # states that are kept from one document to the next
@@ -26,12 +27,12 @@ class Masker:
     def __init__(self, paths: Paths, key: bytes, detected: Sequence[str] = (), *, by_path: bool = True) -> None:
         self._paths = paths
         self._key = key
-        self._detected = detected
-        self._by_path = by_path
+        self.detected = tuple(detected)  # kinds that are looked for in every text
+        self.by_path = by_path  # whether anything is masked or shown beside
 
     def sequence(self) -> Sequential:
         """The same for many small documents one after the other, in a fraction of the time; for one thread."""
-        return Sequential(self._paths, self._key, self._detected, by_path=self._by_path)
+        return Sequential(self._paths, self._key, self.detected, by_path=self.by_path)
 
     def apply(self, document: Any) -> tuple[Any, Mapping[str, int]]:
         """What may be seen of `document`, and how many values each path masked and each show dropped.
@@ -43,19 +44,19 @@ class Masker:
         when the document cannot be masked, so that it must not be used.
         """
         try:
-            left, counts = Walk(self._automaton(), self._key).over(document) if self._by_path else (document, {})
-            if not self._detected:
+            left, counts = Walk(self._automaton(), self._key).over(document) if self.by_path else (document, {})
+            if not self.detected:
                 return left, counts
-            left, found = redact_strings(left, self._detected)
+            left, found = redact_strings(left, self.detected)
             return left, {**counts, **named(found)}
         except (RecursionError, MemoryError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise MaskingFailed(f"the document cannot be masked: {type(error).__name__}") from error
 
     def apply_to_text(self, text: str) -> tuple[str, Mapping[str, int]]:
         """As `apply`, of a text that is no document. Raises MaskingFailed where paths are masked or shown."""
-        if self._by_path:
+        if self.by_path:
             raise MaskingFailed("paths are masked, and it is no document")
-        found = redact(text, self._detected)
+        found = redact(text, self.detected)
         return found.text, named(found.counts)
 
     def _automaton(self) -> Automaton:
@@ -148,12 +149,18 @@ class Walk:
         state, length = frame.state, frame.length
         for key, child in frame.rest:
             reached = self._automaton.reach(state, key, length)
-            if reached.clear and not (reached.masked_below and isinstance(child, (dict, list))):
+            if reached.clear and not (reached.masked_below and self._may_be_masked(child, reached)):
                 frame.holds = True
                 frame.put(key, child)
             elif (opened := self._take(frame, key, child, reached)) is not None:
                 return opened
         return None
+
+    def _may_be_masked(self, child: Any, state: State) -> bool:
+        """Whether something in `child` may be masked. Of a list of plain values one item's place says it of all."""
+        if not isinstance(child, list) or state.positional or not PLAIN.issuperset(map(type, child)):
+            return isinstance(child, (dict, list))
+        return not self._automaton.reach(state, 0, len(child)).clear
 
     def _take(self, above: Frame, key: Key, child: Any, state: State) -> Frame | None:
         """Put into `above` what is to be seen of a child; give it back where that is known only after its children."""

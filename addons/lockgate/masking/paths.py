@@ -53,8 +53,12 @@ Positions = tuple[int, ...]
 
 MAX_STEPS = 100
 # What nearly all paths are, and the words in it that jsonpath-ng has another meaning for.
-SIMPLE = re.compile(r"\$(?:\.\.?[A-Za-z][A-Za-z0-9]*|\[\*\])*")
-SIMPLE_STEP = re.compile(r"(\.\.?)([A-Za-z][A-Za-z0-9]*)|\[\*\]")
+SIMPLE_STEP = re.compile(
+    r"""\.(?P<deep>\.)?(?:(?P<name>[A-Za-z][A-Za-z0-9_]*)|\*)
+      | (?P<below>\.\.)?\[(?:'(?P<quoted>[A-Za-z0-9 ._@$-]+)'|(?P<index>-?[0-9]{1,9})|\*)\]""",
+    re.VERBOSE,
+)
+SIMPLE = re.compile(rf"\$(?:{SIMPLE_STEP.pattern})*", re.VERBOSE)
 RESERVED = re.compile(r"\.(?:where|wherenot|parent)\b")
 
 
@@ -68,14 +72,24 @@ def parse(path: str) -> Steps:
         raise ValueError("a path starts with $, as in $.name or $..name")
     if len(re.findall(r"[.\[]", path)) > 2 * MAX_STEPS:
         raise ValueError(f"a path has at most {MAX_STEPS} steps: shorten it, as with $..name")
-    return simple(path) if SIMPLE.fullmatch(path) and not RESERVED.search(path) else parsed(path)
+    return simple(path) if is_simple(path) else parsed(path)
+
+
+def is_simple(path: str) -> bool:
+    """Whether a path has plain names, positions and `*` only; others take a hundred times as long to read."""
+    return SIMPLE.fullmatch(path) is not None and RESERVED.search(path) is None
 
 
 def simple(path: str) -> Steps:
-    """The steps of a path of plain names and `[*]`, without the millisecond that a parser takes."""
-    return tuple(
-        Step(found[1] == "..", frozenset({found[2]})) if found[2] else Step() for found in SIMPLE_STEP.finditer(path)
-    )
+    return tuple([simple_step(found) for found in SIMPLE_STEP.finditer(path)])
+
+
+def simple_step(found: re.Match[str]) -> Step:
+    deep = bool(found["deep"] or found["below"])
+    if found["index"]:
+        return Step(deep, indices=frozenset({int(found["index"])}))
+    name = found["name"] or found["quoted"]
+    return Step(deep, frozenset({name}) if name else None)
 
 
 def parsed(path: str) -> Steps:
@@ -170,59 +184,48 @@ def advance(trail: Steps, positions: Positions, key: Key, length: int) -> Positi
     return tuple(sorted(reached))
 
 
-MANY = 10_000  # states: what somebody wrote has a handful
+ANY_CHILD = Step()
+
+
+def size(path: str) -> int:
+    """About how many steps a path has: what holding it against others costs, without parsing it."""
+    return 1 + len(re.findall(r"\.\.?|\[", path))
+
+
+def names(path: Steps) -> frozenset[str]:
+    """The names that every value selected by `path` has among those that lead to it."""
+    return frozenset[str]().union(*(step.names for step in path if step.names is not None and len(step.names) == 1))
 
 
 def covers(outer: Steps, inner: Steps) -> bool:
     """Whether every value that `inner` selects lies at or below one that `outer` selects. False when not certain.
 
-    Goes along `inner` by every kind of child that `outer` tells from others, and looks whether `outer` has selected
-    something on each way to the end.
+    For each place in `inner`, from its end, and each in `outer`: whether going on from both, `outer` will have selected
+    something on every way to the end of `inner`. It goes on by its next step where that takes every child that `inner`
+    takes, and stays where it is deep.
     """
-    start = (0, frozenset({0}))
-    seen, pending = {start}, [start]
-    while pending:
-        position, certain = pending.pop()
-        if len(outer) in certain:
-            continue
-        if position == len(inner) or len(seen) > MANY:
-            return False
-        step = inner[position]
-        ways = [(position + 1, kind) for kind in kinds(step, outer)]
-        if step.deep:
-            ways += [(position, kind) for kind in kinds(Step(), outer)]
-        found = {(reached, certainly(outer, certain, kind)) for reached, kind in ways} - seen
-        seen |= found
-        pending += found
-    return True
+    after = [False] * len(outer) + [True]
+    for step in reversed(inner):
+        here = [True] * (len(outer) + 1)
+        for at in reversed(range(len(outer))):
+            taking = outer[at]
+            stays = taking.deep and after[at]
+            here[at] = stays or (after[at + 1] and includes(taking, step))
+            if step.deep and not taking.deep:  # children on the way to those that it takes
+                here[at] = here[at] and here[at + 1] and includes(taking, ANY_CHILD)
+        after = here
+    return after[0]
 
 
-def kinds(step: Step, outer: Steps) -> list[Step]:
-    """The children that a step takes, by what `outer` tells apart: a name, any other name (no name here), items."""
-    if step.positional:
-        return [step]
-    names, others = step.names, []
-    if names is None:
-        names = frozenset[str]().union(*(each.names or () for each in outer))
-        others = [Step(names=frozenset()), Step(span=(None, None, None))]
-    return [Step(names=frozenset({name})) for name in names] + others
-
-
-def certainly(outer: Steps, positions: frozenset[int], kind: Step) -> frozenset[int]:
-    """Where `outer` stands after whichever child of a kind; it has not selected anything yet."""
-    kept = {position for position in positions if outer[position].deep}
-    return frozenset(kept | {position + 1 for position in positions if includes(outer[position], kind)})
-
-
-def includes(step: Step, kind: Step) -> bool:
-    """Whether `step` takes every child of a kind. False when not certain."""
+def includes(step: Step, other: Step) -> bool:
+    """Whether `step` takes every child that `other` takes. False when not certain."""
     if step.names is not None:
-        return kind.names is not None and frozenset() < kind.names <= step.names
+        return other.names is not None and other.names <= step.names
     if not step.positional:
         return True
-    if kind.indices is not None and step.indices is not None:
-        return kind.indices <= step.indices
-    return kind.positional and step.span is not None and step.span in (kind.span, (None, None, None), (0, None, None))
+    if other.indices is not None and step.indices is not None:
+        return other.indices <= step.indices
+    return other.positional and step.span is not None and step.span in (other.span, (None, None, None), (0, None, None))
 
 
 def may_meet(show: Steps, mask: Steps) -> bool:

@@ -17,7 +17,6 @@ from lockgate.policy.schema.targets import Target
 
 REQUEST_FIELD = re.compile(r"(query\.\S+|headers\.[a-z0-9!#$%&'*+.^`|~-]+)")
 MAX_PATHS = 100  # of one kind in one rule: each is held against each other
-ANY_CHILD = paths.Step()
 REPLACING = frozenset({"drop", "nullify", "redact", "replace", "hash"})  # nothing of a value is left to mask further
 
 
@@ -75,11 +74,11 @@ def note_useless(
     problems: list[Problem],
 ) -> None:
     """A mask of what another mask of the same rule has taken away, or its show never lets through, is noted."""
-    for mask in masks:
-        if mask.path not in steps:
-            continue
-        own = steps[mask.path]
-        above = next((each.path for each in masks if each.path in steps and takes_away(each, mask, steps)), None)
+    readable = [mask for mask in masks if mask.path in steps]
+    replacing = [(mask, paths.names(steps[mask.path])) for mask in readable if mask.kind in REPLACING]
+    for mask in readable:
+        own, names = steps[mask.path], paths.names(steps[mask.path])
+        above = next((each.path for each, least in replacing if least <= names and takes_away(each, mask, steps)), None)
         if above is not None:
             message = f"never applies: {above} takes it away already; leave one of the two out"
             problems.append(document.problem((*path, "mask", mask.path), message, key=True))
@@ -89,12 +88,12 @@ def note_useless(
 
 
 def takes_away(outer: Mask, inner: Mask, steps: dict[str, paths.Steps]) -> bool:
-    """Whether `outer` certainly leaves nothing of what `inner` masks that `inner` would change."""
-    if outer.path == inner.path or outer.kind not in REPLACING:
+    """Whether `outer`, which replaces values, certainly leaves nothing of what `inner` masks that it would change."""
+    if outer.path == inner.path:
         return False
     above, own = steps[outer.path], steps[inner.path]
     # Of an object that is hashed, stronger masks within count first.
-    if outer.kind != "hash" and paths.covers((*above, ANY_CHILD), own):
+    if outer.kind != "hash" and paths.covers((*above, paths.ANY_CHILD), own):
         return True
     return paths.covers(above, own) and STRENGTH[inner.kind] <= STRENGTH[outer.kind]
 

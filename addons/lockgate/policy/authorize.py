@@ -13,11 +13,12 @@ from operator import attrgetter
 from typing import Any
 
 from lockgate.errors import Unevaluable
-from lockgate.model import Action, Considered, Decision, HttpFacts, Mask, Outcome, Principal, Show, Verdict
+from lockgate.model import Action, Considered, Decision, Form, HttpFacts, Mask, Outcome, Principal, Show, Verdict
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.folding import PathText
 from lockgate.policy.patterns import NO_CAPTURES
+from lockgate.policy.reshaping import listed, refused
 from lockgate.policy.rules import Alterations, Policy, Rule
 
 STRICTEST_FIRST = (Verdict.DENY, Verdict.HOLD, Verdict.ALLOW)
@@ -47,13 +48,18 @@ def authorize(
     near = [(rule, weigh(rule, captures, bound)) for _, found in fitting for rule, captures in found]
     if bound.evaluation.exhausted:  # which rules still had an answer depends on their order
         verdict, decisive = Verdict.DENY, None
+    why = EXHAUSTED if bound.evaluation.exhausted else reason(decisive) if decisive else None
     left_out = NOTHING
     if policy.alters([action.target for action in actions]):
-        left_out = alterations(policy, verdict, actions, [pair for found in (*weighed, near) for pair in found])
+        pairs = [pair for found in (*weighed, near) for pair in found]
+        left_out = alterations(policy, verdict, actions, pairs)
+        binding = [rule for rule, each in pairs if each.outcome in BINDING]
+        if verdict is not Verdict.DENY and (found := refused(facts.query, binding, left_out.masks, left_out.shows)):
+            verdict, decisive, why = Verdict.DENY, None, found
     return Decision(
         verdict,
         rule=decisive[0].name if decisive else None,
-        reason=EXHAUSTED if bound.evaluation.exhausted else reason(decisive) if decisive else None,
+        reason=why,
         considered=distinct(sorted([each for found in weighed for _, each in found])),
         masks=left_out.masks,
         shows=left_out.shows,
@@ -67,26 +73,22 @@ BINDING = (Outcome.MATCHED, Outcome.UNEVALUABLE)
 
 
 def weigh(rule: Rule, captures: Mapping[str, str], bound: Environment) -> Considered:
-    """How a rule that is about an action comes out."""
+    """How a rule that is about an action comes out, and why where it does not match."""
     if rule.always:
         return rule.matched
-    outcome, detail = evaluated(rule, captures, bound)
-    return rule.matched if outcome is Outcome.MATCHED else rule.considered(outcome, detail)
-
-
-def evaluated(rule: Rule, captures: Mapping[str, str], bound: Environment) -> tuple[Outcome, str]:
-    """How a rule that is about the action comes out, and why where it does not match."""
     if rule.expires is not None and bound.now >= rule.expires:
-        return Outcome.EXPIRED, f"it expired at {rule.expires.isoformat()}"
+        return rule.considered(Outcome.EXPIRED, f"it expired at {rule.expires.isoformat()}")
+    bound.captures = captures
     try:
-        bound.captures = captures
         if rule.when is not None and not rule.when.holds(bound, bound.evaluation):
-            return Outcome.CONDITION_FALSE, "when is false"
+            return rule.considered(Outcome.CONDITION_FALSE, "when is false")
         if rule.unless is not None and rule.unless.holds(bound, bound.evaluation):
-            return Outcome.CONDITION_FALSE, "unless is true"
+            return rule.considered(Outcome.CONDITION_FALSE, "unless is true")
     except Unevaluable as error:
-        return Outcome.UNEVALUABLE, str(error)
-    return Outcome.MATCHED, ""
+        return rule.considered(Outcome.UNEVALUABLE, str(error))
+    if rule.query is not None and not rule.query.issuperset(bound.facts.query):
+        return rule.considered(Outcome.UNEVALUABLE, f"its query takes {listed(rule.query)} only")
+    return rule.matched
 
 
 class Environment(dict[str, Any]):
@@ -98,7 +100,8 @@ class Environment(dict[str, Any]):
     __slots__ = ("captures", "evaluation", "facts", "now", "principal")
 
     def __init__(self, principal: Principal, facts: HttpFacts, now: datetime) -> None:
-        self["body"] = facts.body
+        body = facts.body
+        self["body"] = Once("field of the form", body.fields) if isinstance(body, Form) else body
         self["now"] = now
         self.principal = principal
         self.facts = facts

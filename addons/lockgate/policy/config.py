@@ -23,6 +23,7 @@ from lockgate.policy.schema.gateway import Gateway, Issuer, Saml
 from lockgate.policy.schema.targets import Target, Targets, Tls
 from lockgate.policy.schema.values import NAME
 
+MAX_ISSUERS = 100
 LIST_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The names of the development issuer; its entry has none.
@@ -35,7 +36,9 @@ OWN_NAME = f"the gateway's own tokens are of {OWN}, where SAML assertions are ta
 def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[Problem]) -> GatewayConfig | None:
     document = checked.document
     issuers: dict[str, model.Issuer] = {}
-    for path, entry in checked.entries:
+    if len(checked.entries) > MAX_ISSUERS:
+        problems.append(document.problem(("issuers",), f"more than {MAX_ISSUERS} issuers: take some out", key=True))
+    for path, entry in checked.entries[:MAX_ISSUERS]:
         found = issuer(entry, directory)
         if found.issuer in issuers:
             problems.append(document.problem(path, f"the issuer {found.issuer} is named twice: remove one"))
@@ -169,4 +172,9 @@ def target(name: str, entry: Target, origin: Origin, directory: Path) -> model.T
             tls.client_cert,
             tls.min_version,
         ),
+        methods=frozenset(entry.methods),
+        lenient_paths=entry.paths == "lenient",
+        content_types=frozenset(entry.content_types),
+        http2=entry.http2,
+        grpc=entry.grpc,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import cast
 
 from lockgate.model import Action, Considered, Decision, Outcome, Verdict
 from lockgate.policy.authorize import says
+from lockgate.policy.conditions import Condition
 from lockgate.policy.patterns import Pattern, Resource
 from lockgate.policy.rules import Line, Policy, Rule
 
@@ -86,8 +88,8 @@ def reason(rule: Rule, considered: Considered) -> str:
             then = "" if rule.verdict is Verdict.ALLOW else ", so it denies"
             return f"unevaluable: {considered.detail}{then}"
         case Outcome.CONDITION_FALSE:
-            condition = rule.unless if considered.detail.startswith("unless") else rule.when
-            return f"{considered.detail}: {one_line(condition.text)}" if condition else considered.detail
+            condition = cast("Condition", rule.unless if considered.detail.startswith("unless") else rule.when)
+            return f"{considered.detail}: {one_line(condition.text)}"
         case _:
             return considered.detail
 
@@ -110,9 +112,9 @@ def misfit(rule: Rule, line: Line, action: Action) -> tuple[Bearing, str]:
         return Bearing.OTHER_TARGET, f"it is about {'|'.join(line.targets)}, not {action.target}"
     if not line.takes(action.verb):
         return Bearing.OTHER_VERB, f"it takes {'|'.join(line.verbs)}, not {action.verb}"
-    written = line.pattern.text if line.pattern else "everything"
-    why = f"{written} does not fit {action.resource}"
-    if rule.verdict is Verdict.ALLOW and line.pattern is not None and is_near(line.pattern, action):
+    pattern = cast("Pattern", line.pattern)  # without one it is about everything there
+    why = f"{pattern.text} does not fit {action.resource}"
+    if rule.verdict is Verdict.ALLOW and is_near(pattern, action):
         why += ": an allow takes no other letter case, and no slash more or less"
         return Bearing.OTHER_SPELLING, f"{why}; what it masks is masked" if rule.alters else why
     return Bearing.OTHER_PATH, why

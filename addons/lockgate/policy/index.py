@@ -33,7 +33,7 @@ class Node:
         self.literal: dict[str, Node] = {}
         self.any: Node | None = None
         self.partial: dict[tuple[str, str], Node] = {}
-        self.lengths: tuple[tuple[int, int], ...] = ()
+        self.lengths: dict[tuple[int, int], None] = {}  # each once
         self.rest: Node | None = None
         self.many: Node | None = None
         self.loops = self.wild = loops
@@ -64,7 +64,7 @@ class Node:
         if isinstance(part, Text):
             self.wild = True
             ends = (part.pieces[0], part.pieces[-1])
-            self.lengths = tuple({*self.lengths, (len(ends[0]), len(ends[1]))})
+            self.lengths[len(ends[0]), len(ends[1])] = None
             return self.partial.setdefault(ends, Node())
         if isinstance(part, Many):
             self.wild = True

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from lockgate.masking.detectors import DETECTORS
-from lockgate.model import HTTP_METHODS
+from lockgate.model import WEBSOCKET_VERBS
 from lockgate.policy import cases, sources
 from lockgate.policy.conditions.declarations import TYPES
 from lockgate.policy.config import LIST_NAME
@@ -116,6 +116,8 @@ VALUES: Mapping[object, Fragment] = {
     values.header_value: written("[!-~]([ -~]*[!-~])?", "the value of a header is visible ASCII", "v1={signature}"),
     values.user: written(r"[^:]+", "a user name is needed here, without a colon (RFC 7617)"),
     values.algorithm: choice(values.ALGORITHMS),
+    values.method: written(values.METHOD, said_by(values.method), "PROPFIND"),
+    values.media_type: written(values.MEDIA_TYPE, said_by(values.media_type), "text/csv"),
     values.header_name: written(values.HEADER_NAME, said_by(values.header_name), "X-Api-Key"),
     cases.header_name: written(values.HEADER_NAME, "not a header name"),
     values.strategy: scalar_or_mapping(
@@ -152,8 +154,9 @@ SHORT: Mapping[object, Fragment] = {
     cases.verdict_alone: choice(cases.VERDICTS),
 }
 
-METHODS = "|".join(sorted(HTTP_METHODS))
-ACTION = rf"\s*(any|({METHODS})(\|({METHODS}))*)\s+{NAME}(\|{NAME})*"
+# Which methods a target takes is known elsewhere.
+VERB = rf"({values.METHOD.pattern}|{'|'.join(sorted(WEBSOCKET_VERBS))})"
+ACTION = rf"\s*(any|{VERB}(\|{VERB})*)\s+{NAME}(\|{NAME})*"
 LINE_FORM = "a rule is VERB TARGET RESOURCE, as in GET|HEAD crm /v1/customers/{id}: methods in capitals, a path from /"
 FULL_LINE = written(rf"{ACTION}\s+/\S*\s*", LINE_FORM, "GET|HEAD crm /v1/customers/{id}", "any crm /v1/**")
 LINE = written(rf"{ACTION}(\s+/\S*)?\s*", LINE_FORM, "any crm /v1/**/export", "DELETE crm")

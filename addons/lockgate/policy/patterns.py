@@ -16,6 +16,9 @@ from types import MappingProxyType
 from lockgate.policy.folding import decoded, fold
 
 MAX_LENGTH = 2048  # characters
+MAX_PARTS = 256  # of a path that is read at all
+MAX_STARS = 20  # in a pattern
+MAX_MANY = 5  # of them `**`: what is behind each is tried at every part of a path
 NO_CAPTURES: Mapping[str, str] = MappingProxyType({})
 PART = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-F]{2})*")
 DOUBLE_ENCODING = re.compile(r"%25[0-9A-F]{2}")
@@ -195,6 +198,10 @@ def parse(text: str) -> Pattern:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"a resource has at most {MAX_LENGTH} characters: cut it short with **")
     written = text[1:].split("/")
+    if len(written) - written.count("**") > MAX_PARTS:
+        raise ValueError(f"no path has more than {MAX_PARTS} parts: such requests are refused")
+    if text.count("*") > MAX_STARS or written.count("**") > MAX_MANY:
+        raise ValueError(f"a resource has at most {MAX_STARS} *, and {MAX_MANY} **: cut it short with one **")
     if "" in written[:-1]:
         raise ValueError("an empty part (//) matches no path: write one /")
     parts = [part_of(part) for part in written]

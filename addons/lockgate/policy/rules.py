@@ -6,14 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lockgate.model import Approval, Considered, Mask, Outcome, Show, Verdict
+from lockgate.model import HTTP_METHODS, WEBSOCKET_VERBS, Approval, Considered, Mask, Outcome, Show, Verdict
 from lockgate.policy.conditions import Condition
 from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import NO_CAPTURES, Pattern, Resource
 
 GUARDRAILS = "guardrails"  # stands where a role's name does, for rules that bind every role
-EVERY_METHOD = "any"  # every verb of HTTP
+EVERY_METHOD = "any"  # every ordinary method of HTTP
 EVERY_VERB = "*"  # of a deny or hold without a resource: every verb of every protocol
+
+
+def names_for(verb: str) -> tuple[str, ...]:
+    """The verbs of lines that are about `verb`, which may be one of those that stand for several."""
+    if verb in HTTP_METHODS or verb == EVERY_METHOD:
+        return (verb, EVERY_METHOD, EVERY_VERB)
+    return (verb, EVERY_VERB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +34,7 @@ class Line:
 
     def takes(self, verb: str) -> bool:
         """Whether it is about `verb`, which is a method of HTTP."""
-        return not {verb, EVERY_METHOD, EVERY_VERB}.isdisjoint(self.verbs)
+        return not set(names_for(verb)).isdisjoint(self.verbs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +42,7 @@ class Rule:
     """One rule. `name` is `role/id`, `source` is `file:line` of where it stands.
 
     It matches where `when` holds and `unless` does not, until `expires` (aware). `redactions` are JSONPaths over the
-    request's body, `query.NAME` and `headers.NAME`.
+    request's body, `query.NAME` and `headers.NAME`. `query` are the parameters that it takes, all where it is None.
 
     What every decision would ask again is known beforehand: `always` is whether it matches whatever its lines fit, at
     any time; `alters`, whether it leaves anything out of answers or records; `matched`, what is said of it then.
@@ -52,13 +59,14 @@ class Rule:
     masks: tuple[Mask, ...] = ()
     shows: tuple[Show, ...] = ()
     redactions: tuple[str, ...] = ()
+    query: frozenset[str] | None = None
     approval: Approval | None = None
     always: bool = field(init=False, repr=False)
     alters: bool = field(init=False, repr=False)
     matched: Considered = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        always = self.when is None and self.unless is None and self.expires is None
+        always = self.when is None and self.unless is None and self.expires is None and self.query is None
         object.__setattr__(self, "always", always)
         object.__setattr__(self, "alters", bool(self.masks or self.shows or self.redactions))
         object.__setattr__(self, "matched", self.considered(Outcome.MATCHED))
@@ -133,6 +141,7 @@ class Policy:
     _filed: Mapping[str, Mapping[str, Mapping[str, PathIndex]]] = field(init=False, repr=False)  # target, owner, verb
     _altered: frozenset[str] = field(init=False, repr=False)
     _redactions: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
+    _restricted: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         filed: dict[str, dict[str, dict[str, PathIndex]]] = {}
@@ -147,6 +156,9 @@ class Policy:
             for target in {target for line in rule.lines for target in line.targets}:
                 found.setdefault(target, {}).update(dict.fromkeys(rule.redactions))
         object.__setattr__(self, "_redactions", {target: tuple(each) for target, each in found.items()})
+        lines = [line for rules in self.rules.values() for rule in rules if rule.reads_body for line in rule.lines]
+        readers = [line for line in lines if not WEBSOCKET_VERBS.issuperset(line.verbs)]
+        object.__setattr__(self, "_restricted", frozenset(target for line in readers for target in line.targets))
 
     def knows(self, role: str) -> bool:
         return role in self.lineages
@@ -187,12 +199,16 @@ class Policy:
         there = self._filed.get(target, {})
         for owner in self.owners(roles):
             if (by_verb := there.get(owner)) is not None:
-                found += [by_verb[key] for key in (verb, EVERY_METHOD, EVERY_VERB) if key in by_verb]
+                found += [by_verb[key] for key in names_for(verb) if key in by_verb]
         return found
 
     def reads_body(self, roles: Iterable[str], target: str, verb: str, resource: str) -> bool:
         """Whether deciding may read the body of such a request."""
         return any(rule.reads_body for fitting in self.matching(roles, target, verb, resource) for rule, _ in fitting)
+
+    def restricts_bodies(self, target: str) -> bool:
+        """Whether any rule there reads bodies of requests: what is of no type that is read would escape it."""
+        return target in self._restricted
 
     def alters(self, targets: Iterable[str]) -> bool:
         """Whether any rule there, or any of the targets, leaves anything out of answers or records."""

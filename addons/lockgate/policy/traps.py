@@ -55,6 +55,7 @@ HINTS = (
     ("mapping values are not allowed", f"a colon and a space begin a value: {QUOTE}, or mend the indentation"),
     ("mapping keys are not allowed", f"a leading ? begins a key: {QUOTE}"),
     ("block sequence entries are not allowed", f"a leading - begins a list, on a line of its own: {QUOTE}"),
+    ("unexpected ':'", f"within [ ] and {{ }} a colon before a bracket or comma ends a key: {QUOTE}"),
     ("expected ',' or", "within [ ] and { }, put every value that has { } [ ] or a comma in quotes"),
     ("expected node content", "a value is missing, or a bracket or comma is one too many or too few"),
     ("expected key", f"mend the indentation; or, where a value starts with a quote, {BELOW}"),
@@ -129,7 +130,7 @@ def comment_behind(event: yaml.ScalarEvent, lines: Sequence[str]) -> Trap | None
     if glued:
         return Trap(number, glued.end() - 1, COMMENT)
     spaced = COMMENT_START.match(lines[number], column)
-    if spaced and OPEN_QUOTE.search(QUOTED_PART.sub("", event.value)):
+    if spaced and OPEN_QUOTE.search(QUOTED_PART.sub("x", event.value)):  # a letter, or its 's would open a quote
         return Trap(number, spaced.end() - 1, COMMENT_IN_QUOTES)
     return None
 

@@ -8,16 +8,20 @@ forgotten, reordered or crashes therefore blocks. What is sent is a copy: the cr
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from mitmproxy import flow as mitmflow
 from mitmproxy import http
 from mitmproxy.connection import Connection, Server
+from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import (
     DropStream,
@@ -30,19 +34,25 @@ from mitmproxy.proxy.layers.http import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 
+from lockgate.bodies.pipeline import Passed
 from lockgate.credentials.credential import Signer
 from lockgate.errors import LockgateError, Refused
-from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, Session, exchange, session
+from lockgate.exchange import Answer, Dialled, Exchange, Outgoing, exchange, session
 from lockgate.model import Limits, Target, Verdict
-from lockgate.proxy import latch
+from lockgate.proxy import framing, http2, latch, pace
 from lockgate.proxy.answers import protocol_refusal, refusal_response
 from lockgate.proxy.internals import GetHttpConnection, HttpStream, SendHttp
+from lockgate.proxy.latch import Shut
+from lockgate.proxy.pool import Dial
+from lockgate.proxy.websocket import GatedWebsocket
 from lockgate.recordings.delivered import By
 from lockgate.refusals import Refusal
 
@@ -52,26 +62,16 @@ CLIENT_GONE = "The agent broke off the request."
 
 REQUEST_KEPT = Refusal(503, "The gateway kept the request.", "Tell the operator the request id.", close=True)
 ANSWER_KEPT = Refusal(502, "The answer cannot be passed on.", "Tell the operator the request id.", close=True)
+TRAILERS = Refusal(400, "The request has trailers.", "Send everything in the header fields and the body.", close=True)
+NO_HTTP2 = Refusal(502, "The target does not speak HTTP/2, which gRPC needs.", "Tell the operator.")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DRAINED = 16 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
 
+LOOK = 1.0  # seconds between two looks whether an answer that is streamed may stay open
+SILENCE = 24 * 60 * 60.0  # seconds without a part of it
+
 log = logging.getLogger(__name__)
-
-
-class Shut(Exception):
-    """Raised inside a door when the proof is missing: nothing more of this stream passes."""
-
-
-@dataclass(eq=False, kw_only=True)
-class Dial(GetHttpConnection):
-    """Asks for a connection to a target: one of another target is not used for it, be it to the same address."""
-
-    dialled: Dialled
-    session: Session
-
-    def connection_spec_matches(self, connection: Connection) -> bool:
-        vetted = self.session.vetted.get(connection.id)
-        return vetted is not None and vetted.dialled == self.dialled and super().connection_spec_matches(connection)
+_streaming: WeakSet[GatedStream] = WeakSet()
 
 
 class GatedStream(HttpStream):
@@ -83,18 +83,33 @@ class GatedStream(HttpStream):
         self._answered_with = 0  # bytes of the answer's body
         self._answered = False
         self._streams = False  # the answer goes on as it comes
+        self._until_close = False  # its end is that of the connection
+        self._last_part = 0.0  # when one came, in monotonic seconds
+        self._switched = False  # the target has opened a WebSocket
+        self._websocket: GatedWebsocket | None = None
         self._form = ""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, RequestHeaders):
+        if isinstance(event, events.Wakeup):
+            yield from self._gated(self._look_again())
+            return
+        if isinstance(event, RequestHeaders) and event.request.is_http2:
+            self._form = "origin" if http2.to_origin_form(event.request) else "of another scheme"
+        elif isinstance(event, RequestHeaders):
             self._form = "absolute" if event.request.host else "origin"
+        elif isinstance(event, RequestTrailers):
+            self._refuse(TRAILERS)
+            return
         elif isinstance(event, RequestData) and self._let_go(len(event.data)):
             if self._received <= DRAINED:
                 return  # an answer given before the request has ended would be lost to most clients
             event = ResponseProtocolError(self.stream_id, SHUT, ErrorCode.REQUEST_TOO_LARGE)
         elif code := self._fault_of_target(event):
-            yield commands.CloseConnection(self.context.server)
+            yield self._end_of(self.context.server)
             event = ResponseProtocolError(self.stream_id, SHUT, code)
+        elif isinstance(event, ResponseTrailers):
+            clean = exchange(self.flow).trailing
+            event = ResponseTrailers(self.stream_id, clean(event.trailers) if clean else http.Headers())
         elif isinstance(event, ResponseHeaders):
             # mitmproxy reads the target's own head again, to see whether its connection can be used again.
             event = ResponseHeaders(self.stream_id, event.response.copy(), event.end_stream)
@@ -111,21 +126,34 @@ class GatedStream(HttpStream):
         self._received += size
         found = exchange(self.flow)
         limit = (found.target.limits if found.target else Limits()).request
-        if self._received > limit and not found.refusal:
-            found.refusal, found.stage = protocol_refusal(ErrorCode.REQUEST_TOO_LARGE, found), "door"
-            self.flow.response = refusal_response(found.refusal, self.flow.request.method)
+        if self._received > limit:
+            self._refuse(protocol_refusal(ErrorCode.REQUEST_TOO_LARGE, found))
         return found.refusal is not None
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """What comes of a request is not as it may be: a refusal, unless it is refused already."""
+        found = exchange(self.flow)
+        if found.refusal is None:
+            found.refusal, found.stage = replace(refusal, request_id=found.id), "door"
+            self.flow.response = refusal_response(found.refusal, self.flow.request)
 
     def _fault_of_target(self, event: events.Event) -> ErrorCode | None:
         """What is wrong with a part of an answer. An interim response would be taken for the final one, and the final
         one for the next request's; a bare CR or a second coding means other things to other readers.
         """
+        if isinstance(event, ResponseTrailers) and any(CONTROL.search(value) for _, value in event.trailers.fields):
+            return ErrorCode.GENERIC_SERVER_ERROR
         if isinstance(event, ResponseHeaders):
             response = event.response
+            if response.status_code == 101 and exchange(self.flow).websocket and response.http_version == "HTTP/1.1":
+                self._switched = True  # whether it is the right answer is for Mask to say
+                return None
             coding = response.headers.get("transfer-encoding", "chunked").lower()
             odd = any(CONTROL.search(value) for _, value in response.headers.fields)
             if not 200 <= response.status_code <= 599 or coding != "chunked" or odd:
                 return ErrorCode.GENERIC_SERVER_ERROR
+            over_http1 = not response.is_http2
+            self._until_close = over_http1 and expected_http_body_size(self.flow.request, response) == -1
         if isinstance(event, ResponseData):
             self._answered_with += len(event.data)
             target = exchange(self.flow).target
@@ -134,6 +162,8 @@ class GatedStream(HttpStream):
             limit = target.limits.streamed if self._streams else target.limits.response
             if limit is not None and self._answered_with > limit:
                 return ErrorCode.RESPONSE_TOO_LARGE
+        if isinstance(event, ResponseEndOfMessage) and self._until_close and pace.broke_off(self.context.server):
+            return ErrorCode.GENERIC_SERVER_ERROR  # RFC 9112, 8: nobody knows whether that was all
         return None
 
     def start_response_stream(self) -> Commands:
@@ -148,6 +178,22 @@ class GatedStream(HttpStream):
         self._streams = True
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
         self.server_state = self.state_stream_response_body
+
+    def flow_done(self) -> Commands:
+        """mitmproxy would put its own layer behind a 101, or a relay; here only one whose messages are decided."""
+        if not self._switched:
+            yield from super().flow_done()
+            return
+        found, response = exchange(self.flow), self.flow.response
+        if found.refusal or not self._answered or response is None or response.status_code != 101:
+            yield commands.CloseConnection(self.flow.server_conn)  # what it speaks from now on is not HTTP
+            yield from super().flow_done()
+            return
+        self.child_layer = self._websocket = GatedWebsocket(self.context, self.flow)
+        self._handle_event = self.passthrough  # type: ignore[method-assign]
+        yield from self.child_layer.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+        self._websocket.early = False
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         """What broke off the stream, in fixed words: mitmproxy's quote the wire."""
@@ -182,6 +228,8 @@ class GatedStream(HttpStream):
 
     def _door(self, command: commands.Command) -> Iterable[commands.Command]:
         if isinstance(command, SendHttp):
+            if self._is_of_messages(command):
+                return (command,)
             if command.connection == self.context.client:
                 return self._to_agent(command.event)
             return self._to_target(command.event, command.connection)
@@ -193,12 +241,19 @@ class GatedStream(HttpStream):
             return self._stream_end(command)
         return (command,)
 
+    def _is_of_messages(self, command: SendHttp) -> bool:
+        """Whether it is frames of a WebSocket: its messages have passed its own doors."""
+        if command.connection == self.context.client:
+            return self._websocket is not None and isinstance(command.event, ResponseData)
+        ours = command.connection is self.flow.server_conn
+        return self._websocket is not None and ours and isinstance(command.event, RequestData)
+
     def _dial(self, command: GetHttpConnection) -> tuple[commands.Command, ...]:
         found = exchange(self.flow)
         target = self._proven(found)
         # The pool compares addresses, so the address to dial is set here and never changed later.
         address = target.connect or (target.host, target.port)
-        dialled = found.session.dials[address] = Dialled(target, found.certificate)
+        dialled = Dialled(target, found.certificate)
         return (Dial(address, command.tls, command.via, dialled=dialled, session=found.session),)
 
     def _to_target(self, event: HttpEvent, connection: Connection) -> tuple[commands.Command, ...]:
@@ -211,6 +266,8 @@ class GatedStream(HttpStream):
             outgoing = found.outgoing
             assert outgoing is not None and found.on_sending is not None
             request = _with_credential(outgoing, found, time.time())
+            if connection.alpn != http2.ALPN and framing.begins_like_a_request(outgoing.body):
+                request.headers["connection"] = "close"  # so that it never is one, whose head the next one's would be
             found.on_sending()
             found.sent = True
             sends = [SendHttp(RequestHeaders(self.stream_id, request, not outgoing.body), connection)]
@@ -265,11 +322,19 @@ class GatedStream(HttpStream):
         peer = connection.peername[0] if connection.peername else None
         if vetted is None or vetted.dialled != Dialled(target, found.certificate) or peer not in vetted.addresses:
             raise Shut("the connection's address was not vetted for this target")
+        if connection.alpn == http2.ALPN and not (target.http2 or target.grpc):
+            raise Shut("the target speaks HTTP/2, which its entry does not say")
+        if connection.alpn == http2.ALPN and found.websocket:
+            raise Shut("a WebSocket is opened over HTTP/1.1")
+        if connection.alpn != http2.ALPN:
+            if target.grpc:
+                raise Refused(NO_HTTP2)
+            found.session.carries[connection.id] = self.stream_id
 
     def _to_agent(self, event: HttpEvent) -> Iterable[commands.Command]:
-        if isinstance(event, ResponseProtocolError):
-            return self._error_to_agent(event)
         client = self.context.client
+        if isinstance(event, ResponseProtocolError):
+            return self._broken_off(event)
         if self._is_tunnel():
             session(client).tunnel = (self.flow.request.host, self.flow.request.port)
             return (SendHttp(event, client),)
@@ -284,7 +349,8 @@ class GatedStream(HttpStream):
             self._require_unrevoked()
             self._answered = True
             answer = self._handing(answer)
-            sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), not answer.body), client)]
+            ends = not answer.body and not answer.trailers
+            sends = [SendHttp(ResponseHeaders(self.stream_id, answer.response(), ends), client)]
             if answer.body:
                 sends.append(SendHttp(ResponseData(self.stream_id, answer.body), client))
             return tuple(sends)
@@ -292,14 +358,21 @@ class GatedStream(HttpStream):
             return self._stream_part(event.data)
         if isinstance(event, ResponseData) and self._answered:
             return ()  # the frozen body has gone with the head
-        if isinstance(event, ResponseEndOfMessage) and self._answered:
-            found = exchange(self.flow)
-            if self._streams and (found.refusal or not found.masked):
-                raise Shut("a stage has refused what was streamed")
-            end = SendHttp(event, client)
-            # What a target sends late behind an answer without a body would be taken for the next one.
-            return (commands.CloseConnection(self.flow.server_conn), end) if self._is_bodyless() else (end,)
+        if isinstance(event, (ResponseTrailers, ResponseEndOfMessage)) and self._answered:
+            return self._end_to_agent(event)
         raise Shut("only a frozen answer goes to the agent")
+
+    def _end_to_agent(self, event: ResponseTrailers | ResponseEndOfMessage) -> tuple[commands.Command, ...]:
+        found, client = exchange(self.flow), self.context.client
+        if self._streams and (found.refusal or not found.masked):
+            raise Shut("a stage has refused what was streamed")
+        if isinstance(event, ResponseTrailers):
+            if found.answer is None or tuple(event.trailers.fields) != found.answer.trailers:
+                raise Shut("the trailers are not those that were scrubbed")
+            return (SendHttp(ResponseTrailers(self.stream_id, http.Headers(found.answer.trailers)), client),)
+        end = SendHttp(event, client)
+        # What a target sends late behind an answer without a body would be taken for the next one.
+        return (self._end_of(self.flow.server_conn), end) if self._is_bodyless() else (end,)
 
     def _handing(self, answer: Answer) -> Answer:
         """With what is for the agent alone: like a credential, it is on the copy that is sent and nowhere else."""
@@ -316,11 +389,23 @@ class GatedStream(HttpStream):
             raise Shut("what would be streamed is not masked and recorded")
         self._require_standing(found)
         found.streaming = self._answered = True
+        _streaming.add(self)
+        self._last_part = time.monotonic()
         yield SendHttp(ResponseHeaders(self.stream_id, answer.response(), end_stream=False), self.context.client)
+        yield commands.RequestWakeup(LOOK)
+
+    def _look_again(self) -> Commands:
+        """Whether an answer of which nothing comes may still stay open."""
+        if self.server_state == self.state_stream_response_body:
+            self._require_standing(exchange(self.flow))
+            if time.monotonic() - self._last_part > SILENCE:
+                raise Shut("nothing has come for too long")
+            yield commands.RequestWakeup(LOOK)
 
     def _stream_part(self, data: bytes) -> Commands:
         found = exchange(self.flow)
         assert found.pipeline is not None
+        self._last_part = time.monotonic()
         self._require_standing(found)
         yield from self._pass(found.pipeline.feed(data))
 
@@ -333,13 +418,18 @@ class GatedStream(HttpStream):
         found.delivered.end("complete")
         yield hook
 
-    def _pass(self, pieces: Iterable[bytes]) -> Commands:
+    def _pass(self, pieces: Iterable[Passed]) -> Commands:
         """Parts as the pipeline gives them: none is empty, which would end a chunked body."""
-        delivered = exchange(self.flow).delivered
-        assert delivered is not None
+        found = exchange(self.flow)
+        assert found.delivered is not None
         for piece in pieces:
-            delivered.add(piece)
-            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+            if isinstance(piece, bytes):
+                found.delivered.add(piece)
+                yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+            elif found.elsewhere is not None:
+                with pace.paused(self.context.server):
+                    yield pace.Elsewhere(partial(found.elsewhere, piece))
+                self._require_standing(found)
 
     def _require_standing(self, found: Exchange) -> None:
         """Raise Shut or Refused unless what is streamed would still be allowed, masked as it is (law 7)."""
@@ -365,26 +455,46 @@ class GatedStream(HttpStream):
             self.flow.request.method == "CONNECT" and accepted and response is not None and response.status_code == 200
         )
 
+    def _end_of(self, connection: Server) -> commands.Command:
+        """Ends what is under way with a target: over HTTP/2 this stream, else the connection."""
+        if connection.alpn == http2.ALPN:
+            return SendHttp(RequestProtocolError(self.stream_id, SHUT, ErrorCode.CANCEL), connection)
+        return commands.CloseConnection(connection)
+
     def _is_bodyless(self) -> bool:
         found = exchange(self.flow)
-        return found.sent and (self.flow.request.method == "HEAD" or found.upstream_status in (204, 304))
+        return (
+            found.sent
+            and self.flow.server_conn.alpn != http2.ALPN
+            and (self.flow.request.method == "HEAD" or found.upstream_status in (204, 304))
+        )
 
     # When a door stays shut, or the base reports an error
+
+    def _broken_off(self, event: ResponseProtocolError) -> tuple[commands.Command, ...]:
+        """Where the agent has gone while a WebSocket was opened, nobody else has its record made."""
+        unrecorded = self._switched and self._websocket is None and not exchange(self.flow).finished
+        return (*([HttpErrorHook(self.flow)] if unrecorded else []), *self._error_to_agent(event))
 
     def _error_to_agent(self, event: ResponseProtocolError) -> tuple[commands.Command, ...]:
         """Our own problem document, where nothing was answered yet, and the connection closed."""
         client = self.context.client
-        close = SendHttp(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL), client)
+        close: commands.Command = SendHttp(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL), client)
+        found = exchange(self.flow)
+        refusal = found.refusal or protocol_refusal(event.code, found)
+        if self._streams and self._answered and found.target and found.target.grpc:
+            return (SendHttp(ResponseTrailers(self.stream_id, http.Headers(refusal.grpc_status())), client), close)
         if self._answered or self._is_tunnel():
             return (close,)
         self._answered = True
-        found = exchange(self.flow)
-        response = refusal_response(found.refusal or protocol_refusal(event.code, found), self.flow.request.method)
+        response = refusal_response(refusal, self.flow.request)
         sends: list[commands.Command] = [
             SendHttp(ResponseHeaders(self.stream_id, response, not response.raw_content), client)
         ]
         if response.raw_content:
             sends.append(SendHttp(ResponseData(self.stream_id, response.raw_content), client))
+        if self.flow.request.is_http2:
+            sends.append(SendHttp(ResponseEndOfMessage(self.stream_id), client))
         return (*sends, close)
 
     def _shut(self, fault: Exception) -> Commands:
@@ -403,12 +513,23 @@ class GatedStream(HttpStream):
         # First of all: the target would go on sending while the record is made.
         yield from self._error_to_agent(ResponseProtocolError(self.stream_id, SHUT, ErrorCode.KILL))
         if found.sent:
-            yield commands.CloseConnection(self.flow.server_conn)
+            yield self._end_of(self.flow.server_conn)
         if not found.finished:
             yield HttpErrorHook(self.flow)
         self.client_state = self.server_state = self.state_errored
+        if self._websocket is not None:
+            self._handle_event = self.state_errored  # type: ignore[method-assign, assignment]
         self.flow.live = False
         yield DropStream(self.stream_id)
+
+
+async def streams_ended(within: float) -> None:
+    """Wait until each answer that is streamed is over and recorded, for some seconds at most. Once the latch is shut
+    they are broken off.
+    """
+    end = time.monotonic() + within
+    while time.monotonic() < end and not all(exchange(stream.flow).finished for stream in _streaming):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)  # whatever ends one, and there are many ways
 
 
 def _why(fault: Exception) -> str:

@@ -9,7 +9,7 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,12 +17,28 @@ from mitmproxy import addonmanager, ctx
 from mitmproxy.proxy import mode_specs
 
 from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError
-from lockgate.proxy import answers, dispatch, framing, lock, logs, reach, sentinel, web
+from lockgate.proxy import (
+    answers,
+    dispatch,
+    doors,
+    framing,
+    http2,
+    latch,
+    lock,
+    logs,
+    pace,
+    reach,
+    sentinel,
+    web,
+    websocket,
+)
 from lockgate.proxy.doors import GatedStream
 from lockgate.proxy.guard import Guard
 from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
 from lockgate.proxy.reload import Reload
 from lockgate.runtime import Runtime
+
+STREAMS_END = 5.0  # seconds at the end for streams to be broken off and recorded
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +66,9 @@ class Gateway:
         reach.install()
         answers.install()
         framing.install()
+        websocket.install()
+        http2.install()
+        pace.install()
         logs.install()
         # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
@@ -95,12 +114,21 @@ class Gateway:
         generation = self._runtime.current.generation
         log.info("Lockgate is ready: generation %s, %d targets.", generation.id[:12], len(generation.targets))
 
-    def done(self) -> None:
+    def done(self) -> Awaitable[None]:
+        """Not a coroutine function: where the script is unloaded, mitmproxy would not call one."""
         if not ctx.master.should_exit.is_set() and self._watch is not None:
             sentinel.end("The gateway was unloaded while running.", self._flush)
+        return self._end()
+
+    async def _end(self) -> None:
+        """End what is open, so that it is recorded, then what it needs."""
+        latch.shut()
         if self._reloads is not None:
             self._reloads.cancel()
-        if not self._flush():
+        await doors.streams_ended(STREAMS_END)
+        whole = self._flush()
+        await self._runtime.workers.close()
+        if not whole:
             sentinel.leave(sentinel.EXIT_CODE)
 
     def _flush(self) -> bool:

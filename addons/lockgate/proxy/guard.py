@@ -37,7 +37,10 @@ ANSWER_FAULT = Refusal(502, "The gateway had a fault and kept the answer.", NEXT
 STOPPING = Refusal(503, "The gateway is stopping.", "Try again later.", close=True)
 NOT_LIVE = Refusal(403, "A replayed request is not forwarded.")
 
-HOOKS = ("http_connect", "requestheaders", "request", "responseheaders", "response", "error")
+HOOKS = (
+    *("http_connect", "requestheaders", "request", "responseheaders", "response", "error"),
+    *("ws_message", "ws_message_done", "websocket_end"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +89,7 @@ class Guard:
         found = exchange(flow)
         if found.refusal:
             # What came from the target since has been put into the refusal's place.
-            flow.response = refusal_response(found.refusal, flow.request.method)
+            flow.response = refusal_response(found.refusal, flow.request)
         await self._run("response", flow, ANSWER_FAULT)
 
     async def error(self, flow: http.HTTPFlow) -> None:
@@ -96,8 +99,20 @@ class Guard:
             if found.sent:  # mitmproxy found the answer's head invalid
                 found.refusal = replace(PAGES[502], request_id=found.id, sent_upstream=True)
         if found.answer is None:
-            flow.response = refusal_response(found.refusal, flow.request.method) if found.refusal else None
+            flow.response = refusal_response(found.refusal, flow.request) if found.refusal else None
         await self._run("error", flow, ANSWER_FAULT)
+
+    # A WebSocket: each of its messages on a flow of its own, and its end on the flow that opened it
+
+    async def ws_message(self, flow: http.HTTPFlow) -> None:
+        message = exchange(flow).message
+        await self._run("ws_message", flow, FAULT if message is None or message.from_agent else ANSWER_FAULT)
+
+    async def ws_message_done(self, flow: http.HTTPFlow) -> None:
+        await self._run("ws_message_done", flow, ANSWER_FAULT)
+
+    async def websocket_end(self, flow: http.HTTPFlow) -> None:
+        await self._run("websocket_end", flow, ANSWER_FAULT)
 
     # Connections
 
@@ -168,7 +183,7 @@ class Guard:
         found.refusal = replace(refusal, request_id=found.id, sent_upstream=found.sent)
         found.stage = stage
         found.answer = None
-        flow.response = refusal_response(found.refusal, flow.request.method)
+        flow.response = refusal_response(found.refusal, flow.request)
 
     def _log(self, where: str, fault: BaseException) -> None:
         """Where a fault arose and of which kind; its text may quote what came over the wire."""

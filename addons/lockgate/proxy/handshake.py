@@ -47,8 +47,11 @@ def make_context(tls: TargetTls, certificate: ClientCertificate | None, trusted:
     return context
 
 
-def connect(context: SSL.Context, name: str) -> SSL.Connection:
-    """A connection not yet begun, on which only a certificate for `name`, a host name or an address, is taken."""
+def connect(context: SSL.Context, name: str, protocols: tuple[bytes, ...] = (HTTP1,)) -> SSL.Connection:
+    """A connection not yet begun, on which only a certificate for `name`, a host name or an address, is taken.
+
+    `protocols` are offered, the preferred one first (RFC 7301).
+    """
     if not name:
         raise ValueError("no name to verify")  # OpenSSL would take every certificate
     connection = SSL.Connection(context)
@@ -65,7 +68,7 @@ def connect(context: SSL.Context, name: str) -> SSL.Connection:
         taken = SSL._lib.X509_VERIFY_PARAM_set1_ip(parameters, address, len(address))  # type: ignore[attr-defined]
     if taken != 1:
         raise ValueError("the name cannot be verified")
-    connection.set_alpn_protos([HTTP1])
+    connection.set_alpn_protos(list(protocols))
     connection.set_connect_state()
     return connection
 

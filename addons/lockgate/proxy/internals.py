@@ -6,6 +6,9 @@ what stands on it is read again before the new version is taken.
 
 from __future__ import annotations
 
+from h2.connection import H2Connection
+from h2.frame_buffer import FrameBuffer
+from h2.stream import H2Stream
 from mitmproxy import optmanager
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.next_layer import NextLayer
@@ -18,6 +21,8 @@ from mitmproxy.proxy import layer, server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream, SendHttp, _base, _http1
+from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Connection, Http2Server
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.web import app as web_app
 from mitmproxy.tools.web.master import WebMaster
@@ -27,7 +32,9 @@ RELIED_ON = {
     "AddonManager.trigger_event": AddonManager.trigger_event,
     "AddonManager.invoke_addon": AddonManager.invoke_addon,
     "AddonManager.register": AddonManager.register,
+    "ConnectionHandler.drain_writers": server.ConnectionHandler.drain_writers,
     "ConnectionHandler.handle_client": server.ConnectionHandler.handle_client,
+    "ConnectionHandler.hook_task": server.ConnectionHandler.hook_task,
     "ConnectionHandler.handle_connection": server.ConnectionHandler.handle_connection,
     "ConnectionHandler.open_connection": server.ConnectionHandler.open_connection,
     "ConnectionHandler.server_event": server.ConnectionHandler.server_event,
@@ -35,6 +42,13 @@ RELIED_ON = {
     "Http1Client": _http1.Http1Client,
     "Http1Server": _http1.Http1Server,
     "Http1Connection": _http1.Http1Connection,
+    "BufferedH2Connection": BufferedH2Connection,
+    "h2.FrameBuffer": FrameBuffer,
+    "h2.H2Connection": H2Connection,
+    "h2.H2Stream": H2Stream,
+    "Http2Client": Http2Client,
+    "Http2Connection": Http2Connection,
+    "Http2Server": Http2Server,
     "HttpLayer": HttpLayer,
     "HttpStream": HttpStream,
     "Layer.handle_event": layer.Layer.handle_event,
@@ -63,8 +77,12 @@ RELIED_ON = {
 __all__ = [
     "DEFAULT_HOSTFLAGS",
     "RELIED_ON",
+    "BufferedH2Connection",
     "DumpMaster",
     "GetHttpConnection",
+    "Http2Client",
+    "Http2Connection",
+    "Http2Server",
     "HttpLayer",
     "HttpStream",
     "SendHttp",

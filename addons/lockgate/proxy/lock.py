@@ -28,13 +28,13 @@ MAY_DIFFER_PREFIX = "web_"
 PINS: dict[str, Any] = {
     "connection_strategy": "lazy",
     "flow_detail": 0,
-    "http2": False,
+    "http2": True,  # towards agents; towards targets where their entry says so
     "http3": False,
     "onboarding": False,
     "rawtcp": False,
     "tcp_timeout": 24 * 60 * 60,  # a held request waits on an idle connection
     "upstream_cert": False,
-    "websocket": False,
+    "websocket": False,  # mitmproxy's own layer, which forwards what its hooks raise on: ours is not asked for by it
 }
 KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 

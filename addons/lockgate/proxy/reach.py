@@ -23,8 +23,9 @@ from OpenSSL import SSL
 
 from lockgate.exchange import Dialled, Vetted, session
 from lockgate.model import Target, TargetTls
-from lockgate.proxy import handshake, latch
+from lockgate.proxy import handshake, http2, latch
 from lockgate.proxy.internals import server as proxy_server
+from lockgate.proxy.pool import Pool
 
 TLS_HANDSHAKE = b"\x16"
 MAX_HELLO = 16 * 1024  # bytes of a ClientHello; real ones have some 2,000
@@ -51,12 +52,17 @@ class BoundedClientTLS(layers.ClientTLSLayer):
             return False, "ClientHello too large"
         return (yield from super().receive_handshake_data(data))
 
+    def receive_data(self, data: bytes) -> Generator[commands.Command, Any, None]:
+        """What comes behind a handshake that failed is read by nobody: mitmproxy has nothing to read it with."""
+        if self.tls is not None:
+            yield from super().receive_data(data)
+
 
 class Reach:
     """Which protocols are spoken, which addresses are dialled."""
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
-        """Choose from TLS and HTTP/1 only. What is neither meets the HTTP parser, and so a readable 400."""
+        """Choose from TLS and HTTP only. What is neither meets the HTTP/1 parser, and so a readable 400."""
         next_layer.layer = choose_layer(next_layer.context, next_layer.data_client())
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
@@ -76,7 +82,6 @@ class Reach:
             log.error("Target %s: %s.", dialled.target.name, error)  # noqa: TRY400 - nothing to trace
             data.server.error = REFUSED
             return
-        close_others(data.client, data.server, dialled)
         session(data.client).vetted[data.server.id] = Vetted(dialled, addresses, context)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
@@ -90,9 +95,9 @@ class Reach:
         server = start.conn
         vetted = session(start.context.client).vetted[server.id]
         server.sni = vetted.dialled.target.server_name
-        server.alpn_offers = (handshake.HTTP1,)
+        server.alpn_offers = offers(vetted.dialled.target)
         if vetted.context is not None:
-            start.ssl_conn = handshake.connect(vetted.context, server.sni)
+            start.ssl_conn = handshake.connect(vetted.context, server.sni, server.alpn_offers)
 
 
 def choose_layer(context: Any, data: bytes) -> layer.Layer:
@@ -109,26 +114,33 @@ def choose_layer(context: Any, data: bytes) -> layer.Layer:
     if len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.HttpProxy):
         if is_tls:
             stack /= BoundedClientTLS(context)
-        stack /= layers.HttpLayer(context, HTTPMode.regular)
+        stack /= Pool(context, HTTPMode.regular)
     elif len(context.layers) == 1 and isinstance(client.proxy_mode, mode_specs.ReverseMode):
         if client.proxy_mode.scheme == "https":
             stack /= layers.ServerTLSLayer(context)
         if is_tls:
             stack /= BoundedClientTLS(context)
-        stack /= layers.HttpLayer(context, HTTPMode.transparent)
+        stack /= Pool(context, HTTPMode.transparent)
     elif is_tls and not isinstance(context.layers[-1], layers.ClientTLSLayer):
         stack /= layers.ServerTLSLayer(context)
         stack /= BoundedClientTLS(context)
     else:
-        stack /= layers.HttpLayer(context, HTTPMode.transparent)
+        stack /= Pool(context, HTTPMode.transparent)
     return stack[0]
+
+
+def offers(target: Target) -> tuple[bytes, ...]:
+    """The protocols that a target is offered in the handshake (ALPN)."""
+    if target.grpc:
+        return (http2.ALPN,)
+    return (http2.ALPN, handshake.HTTP1) if target.http2 else (handshake.HTTP1,)
 
 
 def dialled_for(client: Client, server: Server) -> Dialled | None:
     """For what a door asked for this connection; None when no door did."""
     if server.address is None or server.via or server.transport_protocol != "tcp":
         return None
-    dialled = session(client).dials.get((server.address[0], server.address[1]))
+    dialled = session(client).dials.get(server.id)
     return dialled if dialled and server.tls == (dialled.target.scheme == "https") else None
 
 
@@ -158,7 +170,7 @@ def may_dial(address: str, port: int, target: Target) -> bool:
         return False
     if port in own_ports() and is_own(str(ip)):
         return False
-    if ip.is_global:
+    if ip.is_global and not (isinstance(ip, ipaddress.IPv6Address) and (ip.is_reserved or ip.is_site_local)):
         return True
     return target.private and (ip.is_private or ip.is_link_local or ip.is_loopback or ip in SHARED)
 
@@ -193,21 +205,6 @@ def is_own(address: str) -> bool:
     return True
 
 
-def close_others(client: Client, server: Server, dialled: Dialled) -> None:
-    """Cut what this client has open to the same address for any other target, or for this one as its entry or its
-    certificate was before.
-
-    It is not used for `dialled`, and mitmproxy lets a client have five connections to an address: a sixth would wait.
-    Nothing is under way on it, since a client's requests come one behind the other.
-    """
-    vetted = session(client).vetted
-    for other in tuple(ctx.master.addons.get("proxyserver").connections[client.id].transports):
-        found = vetted.get(other.id)
-        if found and found.dialled != dialled and isinstance(other, Server) and other.address == server.address:
-            del vetted[other.id]
-            abort(client, other)
-
-
 def abort(client: Client, server: Server) -> None:
     """Cut a server connection at the socket, before anything is written to it."""
     handler = ctx.master.addons.get("proxyserver").connections[client.id]
@@ -222,10 +219,15 @@ def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_
             command.connection.error = REFUSED
             await self.server_event(events.OpenConnectionCompleted(command, REFUSED))
             return
+        http2.reading.set(command.connection)
+        # mitmproxy's own limit is five: what is asked for on a sixth stream would wait for one of them to be closed.
+        self.max_conns.setdefault(command.connection.address, asyncio.Semaphore(http2.MAX_STREAMS))
         try:
             await unguarded(self, command)  # until the connection is closed
         finally:
-            session(self.client).vetted.pop(command.connection.id, None)
+            held = session(self.client)
+            for known in (held.dials, held.vetted, held.carries):
+                known.pop(command.connection.id, None)
 
     proxy_server.ConnectionHandler.open_connection = open_connection  # type: ignore[method-assign]
     handshake.install()

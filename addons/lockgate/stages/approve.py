@@ -19,3 +19,6 @@ class Approve:
             reason = decision.reason or f"The rule {decision.rule} holds this for a person."
             detail = f"{reason} Approvals cannot be given on this gateway yet."
             raise Refused(Refusal(503, detail, "Ask a person to do it another way.", decision.rule))
+
+    def ws_message(self, flow: http.HTTPFlow) -> None:
+        self.request(flow)

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from mitmproxy import http
 
-from lockgate.actions import head
-from lockgate.errors import Refused, RevocationsUnavailable
+from lockgate.actions import body
+from lockgate.errors import BodyUnreadable, Refused, RequestUnreadable, RevocationsUnavailable
 from lockgate.exchange import Exchange, exchange
-from lockgate.model import Decision, HttpFacts, Issuer, Principal, Verdict
+from lockgate.model import Decision, HttpFacts, Issuer, Principal, Unreadable, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.generation import Generation
 from lockgate.policy.rules import Policy
@@ -43,6 +43,12 @@ class Decide:
         found.standing, found.recheck = found.generation, self.recheck
         if decision.verdict is Verdict.DENY:
             raise Refused(Refusal(403, explain(decision, found.actions[0].verb), _next(decision), decision.rule))
+
+    def ws_message(self, flow: http.HTTPFlow) -> None:
+        opened = exchange(flow).opened
+        assert opened is not None
+        self.recheck(opened)
+        self.request(flow)
 
     def recheck(self, found: Exchange) -> None:
         """Before each part of an answer that is streamed: whether the request would still be allowed, and its answer
@@ -95,7 +101,11 @@ def _with_body(facts: HttpFacts, found: Exchange, policy: Policy) -> HttpFacts:
     if not any(policy.reads_body(roles, action.target, action.verb, action.resource) for action in found.actions):
         return facts
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers]
-    return replace(facts, body=head.document(fields, outgoing.body))
+    assert found.target is not None
+    try:
+        return replace(facts, body=body.read(fields, outgoing.body, found.target, restricted=True, wanted=True))
+    except (BodyUnreadable, RequestUnreadable):
+        return replace(facts, body=Unreadable("it is of no type that is taken now"))
 
 
 def explain(decision: Decision, verb: str) -> str:

@@ -55,6 +55,10 @@ class Identify:
         if exchange(flow).generation is not self._runtime.current.generation:
             await self.requestheaders(flow)
 
+    async def ws_message(self, flow: http.HTTPFlow) -> None:
+        """As a request inside a tunnel: whoever opened the WebSocket may have lost what it was opened with."""
+        await self._identify(flow, self._begin(flow), 401)
+
     def _begin(self, flow: http.HTTPFlow) -> Exchange:
         found = exchange(flow)
         found.generation = self._runtime.current.generation

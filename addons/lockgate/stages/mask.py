@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
+from lockgate.actions import websocket
 from lockgate.bodies import encodings
-from lockgate.bodies.pipeline import Pipeline, Transform
-from lockgate.bodies.scrubbing import Scrubbing
-from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
-from lockgate.exchange import Exchange, exchange
-from lockgate.masking import compile_masks
-from lockgate.masking.streams import mask_stream
+from lockgate.bodies.pipeline import Job, Pipeline, Transform
+from lockgate.bodies.scrubbing import Scrubbing, Withholding
+from lockgate.credentials.credential import Credential, Signer
+from lockgate.errors import BodyUnreadable, LockgateError, MaskingFailed, Refused, WorkFailed
+from lockgate.exchange import Exchange, Message, exchange
+from lockgate.masking.streams import Masks, mask_stream
 from lockgate.masking.whole import mask_body
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
-LARGE = 256 * 1024  # bytes: from here on a body is worked on off the loop
+LARGE = 8 * 1024  # bytes: to mask what is larger is work for another process
+LONG = 512 * 1024  # bytes: what is larger may take seconds
+SLICE = 64 * 1024  # bytes that are looked through for echoes before anything else is done
 # Transfer-Encoding is still needed to read the body; it goes with the body's framing.
 HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade")
 PARTIAL = ("range", "if-range")
@@ -42,7 +47,6 @@ BESIDE_MASKS = frozenset(
         "content-type",
         "date",
         "expires",
-        "location",
         "retry-after",
         "server",
         "transfer-encoding",
@@ -63,13 +67,14 @@ OF_THE_ORIGINAL = (
     "accept-ranges",
     "content-encoding",
 )
+# What no trailer may say (RFC 9110, 6.5.1).
+OF_THE_HEAD = frozenset({"content-length", "transfer-encoding", "content-type", "content-encoding", "host", "location"})
 WITHHELD = {
     "title": "Target error",
     "detail": "The target's error body is withheld: it is not JSON, so it cannot be masked.",
 }
+NOT_OPENED = Refusal(502, "The target opens no WebSocket as it should.", "Tell the target's operator.", close=True)
 UNMASKABLE = Refusal(502, "The target's answer cannot be masked.", "Tell the operator the request id.")
-
-masker = lru_cache(maxsize=4096)(compile_masks)
 
 
 class Mask:
@@ -90,11 +95,25 @@ class Mask:
             flow.request.headers.pop(name, None)
         if _alters(found) or found.credential:
             flow.request.headers["accept-encoding"] = "identity"  # so that it can be looked into as it comes
+        if found.target is not None and found.target.grpc and found.credential:
+            flow.request.headers["grpc-accept-encoding"] = "identity"
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         found, response = exchange(flow), flow.response
         assert response is not None and found.target is not None
         found.upstream_status = response.status_code
+        if found.target.grpc:
+            found.trailing = partial(_trailers, found)
+            if found.credential and response.headers.get("grpc-encoding", "identity") != "identity":
+                raise Refused(UNMASKABLE)
+        if response.status_code == 101:
+            asked, answered = (list(each.headers.items(multi=True)) for each in (flow.request, response))
+            fields = websocket.accepted(asked, answered)
+            if fields is None:
+                raise Refused(NOT_OPENED)
+            response.headers = http.Headers([(name.encode(), value.encode()) for name, value in fields])
+            response.reason = status_codes.RESPONSES[101]
+            return
         kept = [field for field in response.headers.fields if _passes(found, field[0].decode("latin-1").lower())]
         response.headers = http.Headers([_scrubbed_field(found, field) for field in kept])
         response.reason = status_codes.RESPONSES.get(response.status_code, "")
@@ -108,43 +127,124 @@ class Mask:
         transforms: list[Transform] = []
         if found.decision is not None and found.decision.alters:
             found.masks = counts = Counter[str]()
-            masks = masker(found.decision.masks, found.decision.shows, self._runtime.hash_key)
+            masks = Masks(found.decision.masks, found.decision.shows, self._runtime.hash_key)
             masking = mask_stream(masks, response.headers.get("content-type"), counts)
             if masking is None:
                 return None
             transforms.append(masking)
+            found.elsewhere = self._elsewhere
         if found.credential is not None:
-            found.scrubbing = Scrubbing(found.credential.echoes)
+            found.scrubbing = _scrubbing(found, found.credential)
             transforms.append(found.scrubbing)
         return Pipeline(*transforms)
+
+    async def _elsewhere(self, job: Job[Any]) -> None:
+        try:
+            job.done(await self._runtime.workers.run(job.work))
+        except LockgateError as error:
+            job.failed(error)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         found, response = exchange(flow), flow.response
         assert response is not None
-        if found.streaming:  # it has gone through the pipeline, part by part
+        assert found.target is not None
+        if not found.target.grpc:
+            response.trailers = None
+        if found.streaming or response.status_code == 101:  # it went through the pipeline, or there is nothing to it
             found.masked = True
             return
-        raw, response.raw_content, response.trailers = response.raw_content or b"", b"", None
-        work = partial(
-            _masked,
-            found,
-            self._runtime.hash_key,
-            raw,
-            ", ".join(response.headers.get_all("content-encoding")) or None,
-            response.headers.get("content-type"),
-            response.status_code,
-        )
+        raw, response.raw_content = response.raw_content or b"", b""
+        coding = ", ".join(response.headers.get_all("content-encoding")) or None
         try:
-            body = await asyncio.to_thread(work) if len(raw) > LARGE else work()
-        except (BodyUnreadable, MaskingFailed):
-            raise Refused(UNMASKABLE) from None
-        if body is None:
+            body = await self._masked(found, raw, coding, response.headers.get("content-type"))
+        except (BodyUnreadable, MaskingFailed, WorkFailed):
+            if response.status_code < 400 or not _alters(found):
+                raise Refused(UNMASKABLE) from None
             body = json.dumps({"status": response.status_code, **WITHHELD, "request_id": found.id}).encode()
             response.headers["content-type"] = "application/problem+json"
         changed = body != raw
         response.raw_content = body
         _reframe(flow, found, changed)
         found.masked = True
+
+    async def _masked(self, found: Exchange, raw: bytes, coding: str | None, content_type: str | None) -> bytes:
+        """The body to deliver.
+
+        Raises:
+            BodyUnreadable: it has no single meaning, so it is not known what it holds.
+            MaskingFailed: a mask applies to something that is not JSON, or fails.
+            WorkFailed: who should have masked it gave no answer.
+        """
+        if not raw or not (_alters(found) or found.credential):
+            return raw
+        assert found.target is not None and found.decision is not None
+        if _is_partial(found.upstream_status, content_type):
+            raise MaskingFailed("a part was sent where the whole was asked for")
+        decoding = partial(encodings.decode, raw, coding, found.target.limits.response)
+        body = await asyncio.to_thread(decoding) if coding and len(raw) > LARGE else decoding()
+        if _alters(found):
+            masks = Masks(found.decision.masks, found.decision.shows, self._runtime.hash_key)
+            masking = partial(mask_body, masks, body, content_type)
+            if len(body) > LARGE:
+                body, found.masks = await self._runtime.workers.run(masking, long=len(body) > LONG)
+            else:
+                body, found.masks = masking()
+        if found.credential is not None:
+            scrubbing = _scrubbing(found, found.credential)
+            body = await _scrubbed(scrubbing, body)
+            found.scrubbed += scrubbing.count
+        return body
+
+    async def ws_message(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        message = found.message
+        assert message is not None
+        if not message.from_agent:
+            try:
+                found.message = replace(message, content=await self._masked_message(found, message))
+            except (BodyUnreadable, MaskingFailed, WorkFailed):
+                raise Refused(UNMASKABLE) from None
+        found.masked = True
+
+    async def _masked_message(self, found: Exchange, message: Message) -> bytes:
+        """What may be seen of a message: less what its own rules mask, and those by which its WebSocket was opened.
+
+        Raises as `_masked` does.
+        """
+        opened, content = found.opened, message.content
+        assert opened is not None and opened.decision is not None and found.decision is not None
+        if _alters(opened) or _alters(found):
+            if not message.is_text:
+                raise MaskingFailed("what is binary has no values to mask")
+            masks = Masks(
+                tuple(dict.fromkeys(opened.decision.masks + found.decision.masks)),
+                tuple(dict.fromkeys(opened.decision.shows + found.decision.shows)),
+                self._runtime.hash_key,
+            )
+            masking = partial(mask_body, masks, content, "application/json")
+            large = len(content) > LARGE
+            content, found.masks = await self._runtime.workers.run(masking) if large else masking()
+        if opened.credential is not None:
+            scrubbing = Scrubbing(opened.credential.echoes)
+            content = await _scrubbed(scrubbing, content)
+            found.scrubbed = scrubbing.count
+        return content
+
+
+def _scrubbing(found: Exchange, credential: Credential | Signer) -> Scrubbing:
+    """What takes echoes out of a body; in a gRPC message there is no room for anything in their place."""
+    assert found.target is not None
+    return (Withholding if found.target.grpc else Scrubbing)(credential.echoes)
+
+
+async def _scrubbed(scrubbing: Scrubbing, body: bytes) -> bytes:
+    """A body without echoes; between its slices others have their turn."""
+    pieces: list[bytes] = []
+    for start in range(0, len(body), SLICE):
+        if start:
+            await asyncio.sleep(0)
+        pieces += scrubbing.feed(body[start : start + SLICE])
+    return b"".join([*pieces, *scrubbing.end()])
 
 
 def _alters(found: Exchange) -> bool:
@@ -157,14 +257,16 @@ def _may_stream(flow: http.HTTPFlow, found: Exchange, pipeline: Pipeline) -> boo
     response = flow.response
     assert response is not None and found.target is not None
     limit, length = found.target.limits.streamed, response.headers.get("content-length", "")
-    if _is_bodyless(flow) or flow.request.http_version != "HTTP/1.1":  # HTTP/1.0 knows no chunks
+    if _is_bodyless(flow) or flow.request.http_version == "HTTP/1.0":  # which knows no chunks
         return False
     if limit is not None and length.isdecimal() and int(length) > limit:
         return False
     if not pipeline.alters:
         return True
+    if _is_partial(response.status_code, response.headers.get("content-type")):
+        return False
     codings = response.headers.get_all("content-encoding")
-    return response.status_code != 206 and all(coding.strip().lower() in ("", "identity") for coding in codings)
+    return all(coding.strip().lower() in ("", "identity") for coding in codings)
 
 
 def _reframe_stream(response: http.Response, found: Exchange, pipeline: Pipeline) -> None:
@@ -176,6 +278,11 @@ def _reframe_stream(response: http.Response, found: Exchange, pipeline: Pipeline
     if _alters(found):
         for name in OF_THE_ORIGINAL:
             headers.pop(name, None)
+
+
+def _is_partial(status: int | None, content_type: str | None) -> bool:
+    """Whether an answer is a part of what it should be, or several, whatever its status says (RFC 9110, 14.6)."""
+    return status == 206 or (content_type or "").strip().lower().startswith("multipart/byteranges")
 
 
 def _is_bodyless(flow: http.HTTPFlow) -> bool:
@@ -194,6 +301,16 @@ def _passes(found: Exchange, name: str) -> bool:
     return not withheld or (found.target.pass_cookies and name.startswith("set-cookie"))
 
 
+def _trailers(found: Exchange, trailers: http.Headers) -> http.Headers:
+    """What of a gRPC call's trailers passes: its status, and what the target adds."""
+    kept = [
+        field
+        for field in trailers.fields
+        if (name := field[0].decode("latin-1").lower()) not in OF_THE_HEAD and _passes(found, name)
+    ]
+    return http.Headers([_scrubbed_field(found, field) for field in kept])
+
+
 def _scrubbed_field(found: Exchange, field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     if found.credential is None:
         return field
@@ -201,39 +318,6 @@ def _scrubbed_field(found: Exchange, field: tuple[bytes, bytes]) -> tuple[bytes,
     value, in_value = found.credential.scrub(field[1])
     found.scrubbed += in_name + in_value
     return (b"x-redacted" if in_name else name), value
-
-
-def _masked(
-    found: Exchange, key: bytes, raw: bytes, coding: str | None, content_type: str | None, status: int
-) -> bytes | None:
-    """The body to deliver; None for an error body that must be replaced. `key` is that of hashes.
-
-    Raises:
-        BodyUnreadable: it has no single meaning, so it is not known what it holds.
-        MaskingFailed: a mask applies to something that is not JSON, or fails.
-    """
-    decision = found.decision
-    altering = decision if decision and decision.alters else None
-    if not raw or (altering is None and found.credential is None):
-        return raw
-    assert found.target is not None
-    try:
-        if status == 206:
-            raise MaskingFailed("a part was sent where the whole was asked for")
-        body = encodings.decode(raw, coding, found.target.limits.response)
-        if altering is not None and found.pipeline is not None:
-            return found.pipeline.whole(body)
-        if altering is not None:
-            masks = masker(altering.masks, altering.shows, key)
-            body, found.masks = mask_body(masks, body, content_type)
-    except (BodyUnreadable, MaskingFailed):
-        if status >= 400 and altering is not None:
-            return None
-        raise
-    if found.credential is not None:
-        body, count = found.credential.scrub(body)
-        found.scrubbed += count
-    return body
 
 
 def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
@@ -250,5 +334,7 @@ def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
             headers.pop("content-length", None)
     if response.status_code == 204:
         headers.pop("content-length", None)  # RFC 9110, 8.6
-    if not bodyless:
+    if found.target is not None and found.target.grpc:
+        headers.pop("content-length", None)
+    elif not bodyless:
         headers["content-length"] = str(len(response.raw_content or b""))

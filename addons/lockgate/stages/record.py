@@ -9,13 +9,15 @@ from typing import Any
 
 from mitmproxy import http
 
-from lockgate.errors import RecordingUnavailable, Refused
+from lockgate.errors import BodyUnreadable, MaskingFailed, RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Decision, Principal
 from lockgate.policy.generation import Generation
 from lockgate.recordings.delivered import Delivered
 from lockgate.recordings.dump import flow_state
 from lockgate.recordings.recorder import Outcome
+from lockgate.recordings.redact import Found
+from lockgate.recordings.redactions import compile_redactions
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -56,7 +58,38 @@ class Record:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
+        opens = flow.response is not None and flow.response.status_code == 101
+        if found.refusal or not opens:  # a WebSocket is recorded when it is over, each of its messages by itself
+            await self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
+
+    async def ws_message(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        self._show(flow, found)
+        if found.message is not None and found.message.from_agent:
+            await self.request(flow)
+
+    async def ws_message_done(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        self._show(flow, found)
         await self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
+
+    async def websocket_end(self, flow: http.HTTPFlow) -> None:
+        await self._finish(flow, "done")
+
+    def _show(self, flow: http.HTTPFlow, found: Exchange) -> None:
+        """Put onto the flow what may be seen of a message: nothing of one that was not read, or not masked."""
+        assert flow.websocket is not None and found.message is not None
+        message = found.message
+        if found.facts is None or not (message.from_agent or found.masked):
+            return
+        content = message.content
+        if message.from_agent:
+            try:
+                kind = "application/json" if message.is_text else ""
+                content = compile_redactions(self._redactions(found)).body(content, kind, Found())
+            except (BodyUnreadable, MaskingFailed):
+                content = b""
+        flow.websocket.messages[0].content = content
 
     async def error(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
@@ -81,6 +114,7 @@ class Record:
         )
         size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
         size += streamed.length if streamed else 0
+        size += sum(len(message.content) for message in flow.websocket.messages) if flow.websocket else 0
         state = await asyncio.to_thread(work) if size > LARGE else work()
         if not (found.masked or found.refusal or found.own or found.streaming):
             state["response"] = None  # it has not been masked
@@ -110,6 +144,7 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
         "principal": _principal(found.principal or found.session.principal),
         "client": "{}:{}".format(*flow.client_conn.peername[:2]),
         "target": found.target.name if found.target else None,
+        **({"opened_by": found.opened.id} if found.opened else {}),
         "actions": [[action.verb, action.target, action.resource] for action in found.actions],
         "decision": _decision(found.decision),
         "generation": found.generation.id if found.generation else "",

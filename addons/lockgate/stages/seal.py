@@ -44,6 +44,17 @@ class Seal:
             raise Refused(NOT_MASKED)
         found.answer = _frozen(flow, found)
 
+    def ws_message(self, flow: http.HTTPFlow) -> None:
+        found = exchange(flow)
+        if found.refusal:
+            return
+        assert found.principal is not None
+        if found.principal.expires_at <= time.time():
+            raise Refused(EXPIRED)
+        if not found.masked:
+            raise Refused(NOT_MASKED)
+        found.passing = found.message
+
     def http_connect(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
         if found.refusal:
@@ -52,7 +63,7 @@ class Seal:
 
 def _frozen(flow: http.HTTPFlow, found: Exchange) -> Answer:
     assert flow.response is not None
-    if found.closes or _ends_soon(found):
+    if flow.response.status_code != 101 and (found.closes or _ends_soon(found)):
         flow.response.headers["connection"] = "close"
     return Answer.of(flow.response)
 

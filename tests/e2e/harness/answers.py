@@ -188,7 +188,7 @@ def short_chunks(connection: Connection, seen: Seen) -> None:
 def until_close(connection: Connection, seen: Seen) -> None:
     """A body that only the connection's end delimits (RFC 9112, 6.3)."""
     connection.send(message("200 OK", [JSON_TYPE, ("connection", "close")], length=False) + JSON)
-    connection.close()
+    connection.finish()
 
 
 def two_lengths(connection: Connection, seen: Seen) -> None:

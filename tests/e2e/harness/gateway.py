@@ -21,6 +21,7 @@ from mitmproxy.io import FlowReader
 
 from harness.answers import CRM_TOKEN
 from harness.rules import CRM
+from harness.starts import Start
 from harness.wire import Reply, Wire, dial, start_tls
 
 ROOT = Path(__file__).parents[3]
@@ -93,6 +94,10 @@ class Gateway:
             self.process = subprocess.Popen(
                 self._command, cwd=self.home, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
+
+    def to_start(self) -> Start:
+        """What it would be started with, for `harness.starts`."""
+        return Start(self._command[1:], str(self.home), self._environment, str(self.output_file))
 
     def start(self) -> Gateway:
         """Start the process and wait until it serves."""

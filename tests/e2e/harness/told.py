@@ -48,9 +48,9 @@ class Told:
         """The answer is over: the next request is read."""
         self._steps.put(None)
 
-    def hang_up(self) -> None:
-        """Close in the middle of an answer."""
-        self.do(Connection.close)
+    def hang_up(self, how: Step = Connection.close) -> None:
+        """Close in the middle of an answer: without a word, or as `how` does."""
+        self.do(how)
         self.done()
 
     def see_left(self) -> None:

@@ -64,7 +64,16 @@ class Connection:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
+    def finish(self) -> None:
+        """End properly: TLS with its close_notify (RFC 8446, 6.1)."""
+        if self.session and self.outgoing:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.session.unwrap()
+            self.socket.sendall(self.outgoing.read())
+        self.close()
+
     def close(self) -> None:
+        """End as it is: TLS is cut."""
         self.closed = True
         with contextlib.suppress(OSError):
             self.socket.close()

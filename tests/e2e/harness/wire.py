@@ -110,6 +110,17 @@ class Wire:
         while data not in self._buffer:
             self._more()
 
+    def some(self) -> bytes:
+        """What has come and was not read yet; waits while that is nothing.
+
+        Raises:
+            Incomplete: the connection ended or fell silent first.
+        """
+        if not self._buffer:
+            self._more()
+        data, self._buffer = self._buffer, b""
+        return data
+
     def rest(self, timeout: float = TIMEOUT) -> bytes:
         """What comes until the other side closes, or for `timeout` seconds at a time."""
         self.socket.settimeout(timeout)

@@ -193,6 +193,13 @@ def test_what_is_taken(text: str) -> None:
             id="variable-outside",
         ),
         pytest.param(
+            f"body.a == {'1' * 8000}", "the number does not fit 64 bits: write it as a decimal (1.0)", id="very-large"
+        ),
+        pytest.param("body.a == 1e9999999999999999999", "no double holds the number", id="large-exponent"),
+        pytest.param(
+            f"body.a == 0x{'f' * 8000}", "the number does not fit 64 bits: write it as a decimal (1.0)", id="large-hex"
+        ),
+        pytest.param(
             "body.a == 9223372036854775808", "the number does not fit 64 bits: write it as a decimal (1.0)", id="large"
         ),
         pytest.param("body == {1: 2}", "1 is a number; text is needed here", id="map-key"),

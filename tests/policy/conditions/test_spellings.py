@@ -27,6 +27,18 @@ def test_another_spelling_is_no_answer(name: str) -> None:
         assert "tag" in found
 
 
+@pytest.mark.parametrize("name", ["a", "A[B]", "a[b][c]", "a[]", "a[b][]"])
+def test_another_spelling_of_a_member_is_no_answer(name: str) -> None:
+    found = Once("field of the form", {"a[b]": ("1",), name: ("2",)})
+    with pytest.raises(Unevaluable, match="a field of the form is given in another spelling"):
+        found["a[b]"]
+
+
+def test_a_member_beside_others() -> None:
+    found = Once("field of the form", {"a[b]": ("1",), "a[c]": ("2",), "d": ("3",)})
+    assert (found["a[b]"], found["a[c]"], "a[d]" in found) == ("1", "2", False)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

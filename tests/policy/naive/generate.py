@@ -63,7 +63,7 @@ ATOMS = (
     cel.contains("body.tags", cel.member("tags"), "ann"),
     cel.some_listed("body.who", cel.member("who"), "vip"),
     cel.none_listed("body.who", cel.member("who"), "vip"),
-    cel.text_compared("request.method", lambda facts: facts.request.method, "==", "GET"),
+    cel.text_compared("request.method", lambda facts: facts.request.method, "!=", "GET"),
     cel.starts_with("request.path", lambda facts: cel.PathText(facts.request.path), "/v1/"),
     cel.text_compared("request.query.q", cel.parameter("q"), "==", "ann"),
     cel.has("request.query.q", cel.has_parameter("q")),

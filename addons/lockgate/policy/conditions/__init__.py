@@ -10,17 +10,27 @@ from types import MappingProxyType
 from typing import Any
 
 from lockgate.policy.conditions.bounds import require_bounds
-from lockgate.policy.conditions.check import check
+from lockgate.policy.conditions.check import NOTHING, Possible, check
 from lockgate.policy.conditions.declarations import parse_types, require_read
 from lockgate.policy.conditions.evaluate import Program, compiled
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.fields import Fields, fields_read
 from lockgate.policy.conditions.kinds import http_facts
-from lockgate.policy.conditions.syntax import Comprehension, ConditionInvalid, names, parse, walk
+from lockgate.policy.conditions.regexes import compile_regex
+from lockgate.policy.conditions.syntax import (
+    Call,
+    Comprehension,
+    ConditionInvalid,
+    Literal,
+    Node,
+    names,
+    parse,
+    walk,
+)
 
 __all__ = ["Condition", "ConditionInvalid", "Evaluation", "compile_condition", "compile_conditions", "parse_types"]
 
-MAX_PASSES = 10
+MAX_PASSES = 5
 FOLLOWING = "the types of its fields follow from one another in too many steps: declare them under types"
 BOUND = frozenset({"principal", "request", "path", "body", "now"})
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -28,11 +38,15 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """A checked condition. `reads` are those of `principal`, `request`, `path`, `body`, `now` that it needs bound."""
+    """A checked condition. `reads` are those of `principal`, `request`, `path`, `body`, `now` that it needs bound.
+
+    `instructions` counts those of its regular expressions' programs: what compiling them has cost.
+    """
 
     text: str
     reads: frozenset[str]
     program: Program = field(repr=False)
+    instructions: int = 0
 
     @property
     def reads_body(self) -> bool:
@@ -63,16 +77,18 @@ def compile_conditions(
     lists: Lists = NONE,
     types: Mapping[str, str] = NONE,
     permits: bool | None = None,
+    possible: Possible = NOTHING,
 ) -> tuple[Condition | None, Condition | None]:
     """The conditions of one rule on HTTP requests, whose resource pattern has these captures.
 
     `lists` are what conditions read as `lists.NAME`, `types` the declared types of open fields
     (`{"body.amount": "number"}`). An open field has one type in both conditions. `permits` says whether the rule
-    permits where it matches: a list longer than a loop's bound must not make more permitted. Raises ConditionInvalid,
-    whose `path` says which of the texts is meant: `("when",)`, `("unless",)` or `("types", key)`.
+    permits where it matches: a list longer than a loop's bound must not make more permitted. `possible` has all that a
+    fact can be, by its path: that it equals anything else is an error. Raises ConditionInvalid, whose `path` says which
+    of the texts is meant: `("when",)`, `("unless",)` or `("types", key)`.
     """
     texts = {part: text for part, text in (("when", when), ("unless", unless)) if text is not None}
-    found = compile_all(texts, captures, lists, types, permits)
+    found = compile_all(texts, captures, lists, types, permits, possible)
     return found.get("when"), found.get("unless")
 
 
@@ -82,6 +98,7 @@ def compile_all(
     lists: Lists,
     types: Mapping[str, str],
     permits: bool | None = None,
+    possible: Possible = NOTHING,
 ) -> dict[str, Condition]:
     trees = {}
     for part, text in texts.items():
@@ -98,7 +115,7 @@ def compile_all(
             with placed(part):
                 if passes > MAX_PASSES:
                     raise ConditionInvalid(0, FOLLOWING)
-                check(tree, facts, fields)
+                check(tree, facts, fields, possible)
         again = max(read.values(), default=0) > 1 and before != fields.kinds
     for part, tree in trees.items():
         if any(isinstance(node, Comprehension) for node in nodes[part]):
@@ -107,9 +124,16 @@ def compile_all(
     require_read(types, read)
     checks = fields.checks(all_nodes, read)
     return {
-        part: Condition(texts[part], names(nodes[part]) & BOUND, compiled(tree, lists, checks))
+        part: Condition(texts[part], names(nodes[part]) & BOUND, compiled(tree, lists, checks), size(nodes[part]))
         for part, tree in trees.items()
     }
+
+
+def size(nodes: Iterable[Node]) -> int:
+    """How many instructions the checked `matches()` among these nodes compile to."""
+    written = [node.arguments[-1] for node in nodes if isinstance(node, Call) and node.function == "matches"]
+    found = [compile_regex(str(each.value)) for each in written if isinstance(each, Literal)]
+    return sum(regex.size + regex.lax_size for regex in found)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ Checks raise ConditionInvalid at the first thing that could never work or never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from lockgate.errors import Unevaluable
@@ -49,6 +50,7 @@ from lockgate.policy.conditions.syntax import (
     Member,
     Name,
     Node,
+    Path,
     Unary,
     constant_path,
 )
@@ -57,15 +59,22 @@ from lockgate.policy.conditions.values import fits_double
 # Facts of protocols that this rule cannot be about.
 ELSEWHERE = frozenset({"graphql", "rpc", "tool", "sql", "ssh"})
 
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+MAX_NAMED = 8  # values that a message lists
+
 ORDERED = frozenset({"bool", "int", "double", "duration", "string", "timestamp"})
 
 
-def check(tree: Node, facts: Facts, fields: Fields) -> None:
+Possible = Mapping[Path, Collection[str]]
+"""The only values that a fact may have, by its path: `("request", "method")`."""
+
+
+def check(tree: Node, facts: Facts, fields: Fields, possible: Possible = NOTHING) -> None:
     """Narrows `fields` down to what `tree` takes them for.
 
     Raises ConditionInvalid unless `tree` can be evaluated over `facts` and is true or false.
     """
-    checker = Checker(facts, fields)
+    checker = Checker(facts, fields, possible)
     kind = checker.narrowed(tree, checker.kind(tree), BOOL.types, tree)
     if "bool" not in kind.types:
         raise ConditionInvalid(tree.offset, f"the condition is {kind}, not true or false: compare it with something")
@@ -77,9 +86,10 @@ HEADERS = Member(0, Name(0, "request"), "headers")
 
 
 class Checker:
-    def __init__(self, facts: Facts, fields: Fields) -> None:
+    def __init__(self, facts: Facts, fields: Fields, possible: Possible) -> None:
         self.facts = facts
         self.fields = fields
+        self.possible = possible
         self.variables: dict[str, Kind] = {}
 
     def kind(self, node: Node) -> Kind:
@@ -268,10 +278,15 @@ class Checker:
         if node.operator in ("==", "!="):
             self.require_one_name(node, node.left, node.right)
             self.equality(node, left, right)
+            if node.operator == "==":
+                self.require_possible(node.left, [node.right])
+                self.require_possible(node.right, [node.left])
             return BOOL
         if node.operator == "in":
             self.require_one_name(node, node.left)
             self.membership(node, left, right)
+            if isinstance(node.right, ListOf):
+                self.require_possible(node.left, node.right.items)
             return BOOL
         if node.operator in ("<", "<=", ">", ">="):
             left = self.narrowed(node.left, left, family(right.types) & ORDERED, node)
@@ -289,6 +304,15 @@ class Checker:
         operand, other = (node.right, right) if left == NULL else (node.left, left)
         if "null" not in other.types and field_of(operand) is None:
             raise ConditionInvalid(node.offset, f"{describe(operand)} is {other} and never null")
+
+    def require_possible(self, fact: Node, others: Sequence[Node]) -> None:
+        """One of `others` is what `fact` may be, or not written out."""
+        possible = self.possible.get(constant_path(fact) or ())
+        values = [other.value for other in others if isinstance(other, Literal)]
+        if possible and values and len(values) == len(others) and not set(values) & set(possible):
+            known = " or ".join(sorted(possible)[:MAX_NAMED]) + (" or ..." if len(possible) > MAX_NAMED else "")
+            message = f"{describe(fact)} is never {describe(others[0])} here, where it is {known}"
+            raise ConditionInvalid(others[0].offset, message)
 
     def comparable(self, node: Binary, left: Kind, right: Kind) -> None:
         left = self.narrowed(node.left, left, family(right.types), node)

@@ -6,18 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from lockgate.errors import Unevaluable
 from lockgate.policy.folding import fold
 
 
-class Once(Mapping[str, str]):
-    """Query parameters or headers by name, for those given once.
+class Once(Mapping[str, Any]):
+    """Query parameters, headers or fields of a form by name, for those given once.
 
     Reading one given more than once is ambiguous, and so is one that a target may read from another spelling.
     """
 
-    def __init__(self, what: str, values: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, what: str, values: Mapping[str, tuple[Any, ...]]) -> None:
         self.what = what
         self.values_by_name = values
 
@@ -27,13 +28,20 @@ class Once(Mapping[str, str]):
         return Counter(spelling for name in self.values_by_name for spelling in spellings(name))
 
     def has_one_spelling(self, name: str) -> bool:
-        """Whether no other name is given that a target may read as this one."""
-        return self.spellings[folded(name)] <= (name in self.values_by_name)
+        """Whether no other name is given that a target may read as this one, as what it is a member of, or as a member
+        of it.
+        """
+        alone = self.spellings[folded(name)] <= (name in self.values_by_name)
+        return alone and not ("[" in name and self.nests(folded(name)))
+
+    def nests(self, asked: str) -> bool:
+        given = map(folded, self.values_by_name)
+        return any(asked.startswith(f"{name}[") or name.startswith(f"{asked}[") for name in given)
 
     def times(self, name: str) -> int:
         return len(self.values_by_name.get(name, ()))
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> Any:
         self.require_one_spelling(name)
         values = self.values_by_name[name]
         if len(values) != 1:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
 
 import cel
 
 INT64 = range(-(2**63), 2**63)
 MAX_LENGTH = 8192  # characters
+MAX_DIGITS = 1000  # of a whole number: Python reads 4,300 at most
+TOO_LARGE = "the number does not fit 64 bits: write it as a decimal (1.0)"
 MAX_PARENTHESES = 40  # `cel` and this parser recurse
 MAX_DEPTH = 120  # of the tree: the evaluator recurses
 
@@ -346,7 +348,7 @@ class Parser:
         if signs and signs[-1].text == "-" and isinstance(node, Literal) and is_number(node.value):
             node = Literal(signs.pop().offset, -node.value)
         if isinstance(node, Literal) and isinstance(node.value, int) and node.value not in INT64:
-            raise ConditionInvalid(node.offset, "the number does not fit 64 bits: write it as a decimal (1.0)")
+            raise ConditionInvalid(node.offset, TOO_LARGE)
         for sign in reversed(signs):
             node = Unary(sign.offset, sign.text, node)
         return node
@@ -413,9 +415,14 @@ class Parser:
         if self.token.kind == "name" and self.token.offset == token.offset + len(token.text):
             raise ConditionInvalid(token.offset, "a number ends in letters: unsigned and grouped numbers are not taken")
         if token.kind == "float":
-            return Literal(token.offset, Decimal(token.text))
+            try:
+                return Literal(token.offset, Decimal(token.text))
+            except InvalidOperation:  # an exponent past what even decimals have
+                raise ConditionInvalid(token.offset, "no double holds the number") from None
         if token.text[0] == "0" and token.text.isdigit() and token.text != "0":
             raise ConditionInvalid(token.offset, "a number starts with 0: leave the 0 out")
+        if len(token.text) > MAX_DIGITS:
+            raise ConditionInvalid(token.offset, TOO_LARGE)
         return Literal(token.offset, int(token.text, 0))
 
     def name(self, token: Token) -> Node:

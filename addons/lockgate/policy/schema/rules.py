@@ -67,6 +67,15 @@ class Rule(Matching):
 
     allow: Lines | None = None
     """What is let through: a line, VERB TARGET RESOURCE, or a list of lines."""
+    query: list[Text] | None = None
+    """The query parameters that it takes, and no others: it does not count where another is given. Without it it takes
+    any; but where the answer is masked, none that may rename or reshape fields. Example: [page, limit]"""
+
+    @model_validator(mode="after")
+    def query_of_what_is_let_through(self) -> Self:
+        if self.query is not None and self.deny is not None:
+            raise ValueError("query is what an allow or hold takes: a deny takes any, leave it out")
+        return self
 
     @model_validator(mode="after")
     def one_verdict(self) -> Self:

@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Host, Origin, Url, address
-from lockgate.policy.schema.values import Flag, Lines, MaskMap, NameText, Size, Text
+from lockgate.policy.schema.values import Flag, Lines, MaskMap, MediaTypes, Methods, NameText, Size, Text
 
 
 class Limits(Model):
@@ -48,8 +48,23 @@ class Target(Model):
     """Dial here instead, as host:port; the name of its url is still verified."""
     cookies: Literal["pass"] | None = None
     """Hand the target's Set-Cookie to the agent; withheld otherwise where there is a credential. Example: pass"""
+    paths: Literal["strict", "lenient"] = "strict"
+    """What becomes of a path with several spellings, such as /a/../b or /a%2Fb: it is refused, or with lenient brought
+    to one, which is decided on and sent."""
+    methods: Methods = Field(default_factory=list)
+    """Methods that it takes beside GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS and QUERY. Rules name each; any is none
+    of them. Example: [PROPFIND, MKCOL]"""
+    content_types: MediaTypes = Field(default_factory=list)
+    """Types of bodies that it takes beside application/json, application/x-www-form-urlencoded and multipart/form-data,
+    where any rule about it reads bodies. Of these rules read those that end in +json.
+    Example: [application/merge-patch+json, text/csv]"""
     tls: Tls | None = None
     """How it is verified, and what is shown to it. Example: {ca: ca.pem, client_cert: crm-mtls}"""
+    http2: Flag = False
+    """Whether it is offered HTTP/2; HTTP/1.1 only otherwise. Example: true"""
+    grpc: Flag = False
+    """Whether it speaks gRPC, and nothing else: the method's path is the resource, messages are not looked into.
+    Example: true"""
     mask: MaskMap = Field(default_factory=dict)
     """What happens to values of every answer of this target, by JSONPath. Example: {$..ssn: redact}"""
     show: Lines = Field(default_factory=list)
@@ -74,6 +89,13 @@ class Target(Model):
     def tls_where_there_is_some(self) -> Self:
         if self.tls is not None and any(origin.scheme == "http" for origin in self.origins):
             raise ValueError("tls is for https: leave it out, or write https in the url")
+        return self
+
+
+    @model_validator(mode="after")
+    def http2_over_tls(self) -> Self:
+        if (self.http2 or self.grpc) and any(origin.scheme == "http" for origin in self.origins):
+            raise ValueError("http2 and grpc are for https: write https in the url, or leave them out")
         return self
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, cast
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
-from lockgate.model import HMAC_CONTENT, HMAC_HEADERS, MaskKind, SecretSource
+from lockgate.model import HMAC_CONTENT, HMAC_HEADERS, HTTP_METHODS, REFUSED_METHODS, MaskKind, SecretSource
 from lockgate.policy.sources import pem_source, source, text_source
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -21,6 +21,8 @@ WAIT = re.compile(r"[1-9]\d{0,8}(s|m|h|d)")
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+METHOD = re.compile(r"[A-Z][A-Z0-9-]{0,31}")
+MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")  # RFC 6838, 4.2
 WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
 NamedList = tuple[str, ...] | tuple[int | Decimal, ...]
@@ -169,6 +171,23 @@ def header_name(value: Any) -> str:
     return cast("str", value)
 
 
+def method(value: Any) -> str:
+    """A method that not every target takes."""
+    if not METHOD.fullmatch(text(value)):
+        raise ValueError("a method is written in capitals, as in PROPFIND or PURGE")
+    if value in HTTP_METHODS:
+        raise ValueError(f"every target takes {value}: leave it out")
+    if value in REFUSED_METHODS:
+        raise ValueError(f"{value} is never let through: leave it out")
+    return cast("str", value)
+
+
+def media_type(value: Any) -> str:
+    if not MEDIA_TYPE.fullmatch(text(value)):
+        raise ValueError("a media type is written in small letters and without parameters, as in text/csv")
+    return cast("str", value)
+
+
 def user(value: Any) -> str:
     if ":" in text(value):
         raise ValueError("a user name has no colon (RFC 7617)")
@@ -219,3 +238,5 @@ Count = Annotated[int, BeforeValidator(count)]
 Instant = Annotated[datetime, PlainValidator(instant)]
 Lines = Annotated[list[Text], BeforeValidator(listed)]
 Names = Annotated[list[NameText], BeforeValidator(listed)]
+MediaTypes = Annotated[list[Annotated[str, BeforeValidator(media_type)]], BeforeValidator(listed), Field(max_length=64)]
+Methods = Annotated[list[Annotated[str, BeforeValidator(method)]], BeforeValidator(listed), Field(max_length=64)]

@@ -17,6 +17,7 @@ EXPECTED = {
     "list_type": "a list is needed here: lines that begin with -",
     "string_type": "text is needed here",
     "too_short": "the list is empty",
+    "too_long": "the list has more entries than are taken here",
 }
 
 
