@@ -11,6 +11,7 @@ from lockgate.stages.approve import Approve
 from lockgate.stages.decide import Decide
 from lockgate.stages.identify import Identify
 from lockgate.stages.inject import Inject
+from lockgate.stages.limit import Limit
 from lockgate.stages.local import Local
 from lockgate.stages.mask import Mask
 from lockgate.stages.read import Read
@@ -22,6 +23,7 @@ def stages(runtime: Runtime) -> tuple[Any, ...]:
     """Every stage, in the order mitmproxy walks them, for every hook."""
     return (
         Identify(runtime),  # who: token to principal
+        Limit(),  # how much of it at once: connections, requests, bytes kept
         Local(runtime),  # the gateway's own answers, on its reserved host
         Read(),  # what: request to target, actions and facts, in one canonical form
         Decide(runtime),  # may they: actions and facts to a decision

@@ -23,6 +23,7 @@ from lockgate.bodies.scrubbing import Scrubbing
 from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Credential, Signer
 from lockgate.identity.presented import Presented
+from lockgate.limits import Holder
 from lockgate.model import Action, Decision, HttpFacts, Principal, Target
 from lockgate.policy.generation import Generation
 from lockgate.recordings.delivered import Delivered
@@ -183,6 +184,8 @@ class Exchange:
     generation: Generation | None = None  # Identify
     principal: Principal | None = None  # Identify
     presented: Presented | None = None  # Identify
+    used_by: Holder | None = None  # Limit: whose usage it counts for
+    may_keep: Callable[[int], bool] | None = None  # Limit: the door asks it of each part of the request's body
     form: str = ""  # the door: "absolute" or "origin", how the request named what it asks for
     websocket: bool = False  # Read: it asks for a WebSocket
     opened: Exchange | None = None  # the WebSocket's layer: of a message, the request that opened it

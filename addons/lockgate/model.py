@@ -456,6 +456,15 @@ class CredentialSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """What one principal may use at once. `buffered`: bytes kept of the bodies of its requests under way, in all."""
+
+    connections: int = 256
+    requests: int = 128
+    buffered: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes.
 
@@ -467,3 +476,5 @@ class GatewayConfig:
     recordings_max_body: int = 10 * 1024 * 1024
     state: str = ".lockgate"
     lists: Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]] = field(default_factory=dict)
+    limits: GatewayLimits = GatewayLimits()
+    recordings_reserve: int = 64 * 1024 * 1024

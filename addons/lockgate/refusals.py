@@ -16,6 +16,7 @@ TITLES = {
     409: "Approval pending",
     413: "Too large",
     415: "Encoding or type not accepted",
+    429: "Too much at once",
     502: "Target fault",
     503: "Gateway not ready",
 }
@@ -29,11 +30,12 @@ REASONS = {
     409: b"Conflict",
     413: b"Content Too Large",
     415: b"Unsupported Media Type",
+    429: b"Too Many Requests",
     502: b"Bad Gateway",
     503: b"Service Unavailable",
 }
 # https://grpc.github.io/grpc/core/md_doc_statuscodes.html; UNAVAILABLE says that it can be tried again.
-GRPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16, 409: 9, 413: 8, 415: 12, 502: 14, 503: 14}
+GRPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16, 409: 9, 413: 8, 415: 12, 429: 8, 502: 14, 503: 14}
 GRPC_INTERNAL = 13
 GRPC_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 CHALLENGE = b'Bearer realm="lockgate", Basic realm="lockgate"'
@@ -44,6 +46,7 @@ class Refusal:
     """Why a request does not go on, in words an agent can act on. No internals, nothing the target said.
 
     `rule` is `role/rule-id` where a rule decided. `close` asks that the client connection be closed afterwards.
+    `retry_after` is in seconds.
     """
 
     status: int
@@ -53,6 +56,7 @@ class Refusal:
     request_id: str = ""
     close: bool = False
     sent_upstream: bool = False
+    retry_after: int | None = None
 
     @property
     def title(self) -> str:
@@ -84,6 +88,8 @@ class Refusal:
             fields.append((b"proxy-authenticate", CHALLENGE))
         if self.status == 401:
             fields.append((b"www-authenticate", CHALLENGE))
+        if self.retry_after is not None:
+            fields.append((b"retry-after", str(self.retry_after).encode()))
         if self.sent_upstream:
             fields.append((b"x-should-retry", b"false"))
         if self.close:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +15,16 @@ from lockgate.errors import RulesInvalid, SetupError
 from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
+from lockgate.limits import group
 from lockgate.model import GatewayConfig
 from lockgate.policy import documents
 from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import assemble
+from lockgate.recordings.disk import free_space
 from lockgate.recordings.generations import keep
 from lockgate.recordings.recorder import Recorder
+from lockgate.recordings.strangers import StrangersTally
 from lockgate.state import key
 from lockgate.workers import Workers
 
@@ -47,6 +51,8 @@ class Runtime:
     credentials: Credentials
     revocations: Revocations
     recorder: Recorder
+    recordings_dir: Path
+    strangers: StrangersTally
     hash_key: bytes
 
     def __init__(self) -> None:
@@ -61,7 +67,7 @@ class Runtime:
         self.rules = Path(os.path.normpath(rules.absolute()))
         self._overrides = (recordings, state)
         generation = assemble(read_files(self.rules), self.rules)
-        self._recordings, self._state = self._places(generation.gateway)
+        self.recordings_dir, self._state = self._places(generation.gateway)
         try:
             self._state.mkdir(parents=True, exist_ok=True)
             self._state.chmod(0o700)
@@ -72,9 +78,10 @@ class Runtime:
         self._key_caches = KeyCaches()
         self.revocations = Revocations(self._state, self._note_revoked)
         self.current = self._in_force(generation)
-        self.recorder = Recorder(self._recordings)
+        self.strangers = StrangersTally()
+        self.recorder = Recorder(self.recordings_dir)
         self.recorder.start({"version": __version__, "generation": generation.id})
-        keep(self._recordings, generation.id, generation.files)
+        keep(self.recordings_dir, generation.id, generation.files)
 
     def prepare(self, files: Mapping[str, bytes]) -> InForce:
         """Rules that can be put in force, their text kept already. Blocks, for seconds where there are many.
@@ -86,7 +93,7 @@ class Runtime:
         generation = assemble(files, self.rules)
         self._require_same_places(generation)
         prepared = self._in_force(generation)
-        keep(self._recordings, generation.id, generation.files)
+        keep(self.recordings_dir, generation.id, generation.files)
         return prepared
 
     async def put_in_force(self, prepared: InForce) -> None:
@@ -124,7 +131,20 @@ class Runtime:
             RecordingUnavailable: records were lost.
         """
         if hasattr(self, "recorder"):
+            self.record_strangers()
             self.recorder.close()
+
+    def counts_alone(self, address: str, reason: str) -> bool:
+        """Whether the refusal of a caller that nobody knows is only counted: there were many, or the disk is nearly
+        full. `record_strangers` must follow, within a minute or so.
+        """
+        scarce = free_space(self.recordings_dir) < self.current.generation.gateway.recordings_reserve
+        return self.strangers.counts_alone(group(address), reason, time.monotonic(), scarce=scarce)
+
+    def record_strangers(self) -> None:
+        """Record how many were only counted since the last time. Raises RecordingUnavailable."""
+        if counted := self.strangers.take():
+            self.recorder.event("strangers", counted)
 
     def now(self) -> datetime:
         """The instant a decision is made at, UTC."""
@@ -142,7 +162,7 @@ class Runtime:
         """Both are open and locked: they stay where they are until the next start. Raises RulesInvalid."""
         document = documents.read("gateway.yaml", generation.files["gateway.yaml"])
         wanted = self._places(generation.gateway)
-        compared = zip((("recordings", "dir"), ("state",)), (self._recordings, self._state), wanted, strict=True)
+        compared = zip((("recordings", "dir"), ("state",)), (self.recordings_dir, self._state), wanted, strict=True)
         problems = [
             document.problem(
                 path,

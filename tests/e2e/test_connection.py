@@ -67,7 +67,7 @@ def test_refused_request_with_a_body_leaves_the_connection_in_step(
     smuggled = head("GET", "/open/json", CRM)
     with gateway.tunnel(token) as wire:
         seen = crm.watch()
-        reply = wire.ask(head("POST", "/nowhere", CRM, body=smuggled))
+        reply = wire.ask(head("POST", "/nowhere", CRM, "Content-Type: application/json", body=smuggled))
         refused(reply, 403)
         assert seen.raw == b""
         with contextlib.suppress(Incomplete):

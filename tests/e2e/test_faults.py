@@ -79,7 +79,8 @@ def test_fault_before_sending(faulty: Gateway, crm: RecordingUpstream, token: st
 @pytest.mark.parametrize("path", ["/v1/json", "/v1/chunked"])
 def test_fault_after_sending(faulty: Gateway, crm: RecordingUpstream, token: str, fault: str, path: str) -> None:
     with faulty.tunnel(token) as wire:
-        reply = wire.ask(head("POST", path, CRM, f"X-Fault: {fault}", body=b"{}"))
+        fields = ["Content-Type: application/json", f"X-Fault: {fault}"]
+        reply = wire.ask(head("POST", path, CRM, *fields, body=b"{}"))
         refused(reply, 502, 503)
         assert reply.headers["x-should-retry"] == "false"
         assert leaks(wire.received) == []

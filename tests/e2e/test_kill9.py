@@ -29,7 +29,9 @@ def load(gateway: Gateway, token: str, marks: count[int], stop: threading.Event)
     try:
         with gateway.tunnel(token) as wire:
             while not stop.is_set():
-                wire.ask(head("POST", f"/v1/json?mark={next(marks)}", CRM, body=b"{}"))
+                wire.ask(
+                    head("POST", f"/v1/json?mark={next(marks)}", CRM, "Content-Type: application/json", body=b"{}")
+                )
     except Exception:  # noqa: BLE001 - the connection ends somewhere: that is the point
         return
 

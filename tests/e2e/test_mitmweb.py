@@ -135,7 +135,7 @@ def test_an_edit_while_connecting_is_not_sent(
             rules(slow.getsockname()[1], plain.port, issuer.jwks), program="mitmweb", options=web_options(web_port)
         ).start()
         with gateway.tunnel(token) as wire, web_client(web_port) as web:
-            wire.send(head("POST", "/v1/json", CRM, body=b"{}"))
+            wire.send(head("POST", "/v1/json", CRM, "Content-Type: application/json", body=b"{}"))
             accepted, _ = slow.accept()
             eventually(lambda: web.get("/flows").json(), "mitmweb lists the flow")
             (flow,) = web.get("/flows").json()

@@ -7,6 +7,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -118,6 +119,41 @@ async def test_only_the_agents_process_may_use_it(opened: Open, fields: bytes) -
     writer.write(CONNECT + fields + b"\r\n")
     async with asyncio.timeout(5):
         assert (await reader.read()).startswith(b"HTTP/1.1 407 ")
+    assert gateway.heads == []
+
+
+async def test_strangers_are_few_and_lock_nobody_out(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_STRANGERS", 3)
+    (reader, writer), gateway, _ = await opened(lasting())
+    writer.write(CONNECT + SHOWN + b"\r\n\r\n")
+    await head_of(reader)
+    address = writer.get_extra_info("peername")
+    strangers = []
+    for _ in range(6):
+        strangers.append(await asyncio.open_connection(*address))
+        strangers[-1][1].write(b"CONNECT half")
+    async with asyncio.timeout(5):
+        for of_stranger, _ in strangers[:3]:
+            with suppress(ConnectionResetError):
+                assert await of_stranger.read() == b""
+    assert not any(of_stranger.at_eof() for of_stranger, _ in strangers[3:])
+
+    agent = await asyncio.open_connection(*address)
+    agent[1].write(CONNECT + SHOWN + b"\r\n\r\n")
+    assert await head_of(agent[0]) == ESTABLISHED
+    writer.write(b"still here")
+    assert await reader.readexactly(10) == b"STILL HERE"
+    assert len(gateway.heads) == 2
+    for _, to_relay in (*strangers, agent):
+        to_relay.close()
+
+
+async def test_a_head_that_does_not_come_ends_its_connection(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEAD_TIME", 0.05)
+    (reader, writer), gateway, _ = await opened(lasting())
+    writer.write(CONNECT + SHOWN + b"\r\n")
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
     assert gateway.heads == []
 
 

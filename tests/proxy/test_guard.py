@@ -605,8 +605,11 @@ async def test_what_does_not_break_is_left_to_its_part(
     assert server.error is None
 
 
-async def test_its_own_parts_know_nobody(caplog: pytest.LogCaptureFixture, client: Client, server: Server) -> None:
+async def test_its_own_parts_know_nobody(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, client: Client, server: Server
+) -> None:
     """What no door has asked for is not dialled; who has just come is admitted."""
+    monkeypatch.setattr("lockgate.proxy.strangers._handlers", dict)
     guard, data = Guard([]), SimpleNamespace(client=client, server=server)
     await guard.server_connect(data)
     assert server.error == reach.REFUSED

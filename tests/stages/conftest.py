@@ -22,6 +22,7 @@ from lockgate.model import Principal
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import assemble
 from lockgate.recordings.recorder import Outcome
+from lockgate.recordings.strangers import StrangersTally
 from lockgate.runtime import InForce, Runtime
 
 TOKEN = "header.claims.signature-of-forty-characters-at-least"
@@ -78,12 +79,16 @@ class Tokens:
     answer: Principal | Exception
     asked: list[tuple[str, float, bool]] = field(default_factory=list)
     renew: Callable[[], None] | None = None
+    known: bool = False
 
     def verify(self, token: str, now: float, peer_is_loopback: bool, exchanging: bool = False) -> Principal:
         self.asked.append((token, now, peer_is_loopback))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def knows(self, token: str) -> bool:
+        return self.known
 
     async def renew_keys(self, token: str) -> bool:
         if self.renew is None:
@@ -156,6 +161,8 @@ def runtime(generation: Generation, tokens: Any, kept: Any, tmp_path: Path) -> R
     made.revocations = Revocations(tmp_path)
     made.current = InForce(generation, tokens)
     made.recorder = kept
+    made.recordings_dir = tmp_path
+    made.strangers = StrangersTally()
     made.hash_key = b"k" * 32
     made.credentials = Credentials(tmp_path, made.hash_key)
     return made

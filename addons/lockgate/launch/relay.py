@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from lockgate.errors import SecretUnavailable
 
 MAX_HEAD = 64 * 1024  # bytes
-HEAD_TIME = 30.0  # seconds for a head to arrive
+HEAD_TIME = 10.0  # seconds for a head to arrive
+MAX_STRANGERS = 256  # connections that have not shown the password: of agents too, which open many at once
 CONNECT_TIME = 10.0  # seconds to reach the gateway
 CHUNK = 64 * 1024
 BEFORE_END = 60.0  # seconds before its token ends that an idle tunnel is closed; half the rest of a shorter life
@@ -54,6 +55,7 @@ class Relay:
         self._token = token
         self._expected = b"Basic " + b64encode(f"agent:{password}".encode())
         self._open: set[asyncio.StreamWriter] = set()
+        self._strangers: dict[asyncio.StreamWriter, None] = {}  # the oldest first
         self.report: Callable[[str], None] = lambda _: None  # is told what an operator should know
 
     async def start(self) -> int:
@@ -71,6 +73,7 @@ class Relay:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self._take_in(writer)
         try:
             await self._relay(reader, writer)
         except (OSError, EOFError, TimeoutError):
@@ -79,7 +82,16 @@ class Relay:
             await answer(writer, 400, "Bad Request", str(error))
         finally:
             self._open.discard(writer)
+            self._strangers.pop(writer, None)
             writer.transport.abort() if writer.transport.is_closing() else writer.close()
+
+    def _take_in(self, writer: asyncio.StreamWriter) -> None:
+        """One too many takes the place of the oldest: the agent's process shows its password at once."""
+        if len(self._strangers) >= MAX_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.transport.abort()
+        self._strangers[writer] = None
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(HEAD_TIME):
@@ -87,6 +99,7 @@ class Relay:
         if not self._is_agent(fields):
             await answer(writer, 407, "Proxy Authentication Required", "This relay is another process's.")
             return
+        self._strangers.pop(writer, None)
         try:
             token = await self._token()
         except SecretUnavailable as error:

@@ -59,8 +59,15 @@ def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[P
             message = "a list's name has letters, digits and _ only, as conditions write it: lists.name"
             problems.append(document.problem(("lists", name), message, key=True))
     recordings = checked.model.recordings
+    limits = checked.model.limits
     return GatewayConfig(
-        tuple(issuers.values()), recordings.dir, recordings.max_body, checked.model.state, dict(checked.model.lists)
+        issuers=tuple(issuers.values()),
+        recordings_dir=recordings.dir,
+        recordings_max_body=recordings.max_body,
+        recordings_reserve=recordings.reserve,
+        state=checked.model.state,
+        lists=dict(checked.model.lists),
+        limits=model.GatewayLimits(limits.connections, limits.requests, limits.buffered),
     )
 
 

@@ -64,6 +64,7 @@ REQUEST_KEPT = Refusal(503, "The gateway kept the request.", "Tell the operator 
 ANSWER_KEPT = Refusal(502, "The answer cannot be passed on.", "Tell the operator the request id.", close=True)
 TRAILERS = Refusal(400, "The request has trailers.", "Send everything in the header fields and the body.", close=True)
 NO_HTTP2 = Refusal(502, "The target does not speak HTTP/2, which gRPC needs.", "Tell the operator.")
+TOO_MUCH = Refusal(429, "The caller sends too much at once.", "Wait for requests to end.", close=True, retry_after=1)
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DRAINED = 16 * 1024 * 1024  # bytes of a refused request's body that are read before the connection is cut
 
@@ -128,6 +129,8 @@ class GatedStream(HttpStream):
         limit = (found.target.limits if found.target else Limits()).request
         if self._received > limit:
             self._refuse(protocol_refusal(ErrorCode.REQUEST_TOO_LARGE, found))
+        elif not found.refusal and found.may_keep is not None and not found.may_keep(size):
+            self._refuse(TOO_MUCH)
         return found.refusal is not None
 
     def _refuse(self, refusal: Refusal) -> None:

@@ -49,7 +49,7 @@ class Step(NamedTuple):
     """What one stage does at one hook."""
 
     stage: str
-    method: Callable[[http.HTTPFlow], Any]
+    method: Callable[[Any], Any]
     sees_refusals: bool
 
 
@@ -60,6 +60,7 @@ class Guard:
 
     def __init__(self, stages: Sequence[Any]) -> None:
         self._steps = {hook: steps_of(stages, hook) for hook in HOOKS}
+        self._disconnected = steps_of(stages, "client_disconnected")
         self._reach = reach.Reach()
         self._strangers = Strangers()
 
@@ -124,6 +125,13 @@ class Guard:
             admitted = False
         if not admitted:
             client.error = reach.REFUSED
+
+    def client_disconnected(self, client: Client) -> None:
+        for name, method, _ in self._disconnected:
+            try:
+                method(client)
+            except BaseException as fault:
+                self._log(f"{name}.client_disconnected", fault)
 
     def next_layer(self, next_layer: layer.NextLayer) -> None:
         try:

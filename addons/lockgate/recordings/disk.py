@@ -113,6 +113,15 @@ class DirectoryLock:
         os.close(self._descriptor)
 
 
+def free_space(directory: Path) -> int:
+    """Bytes that may still be written there; none where that cannot be found out."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process writes into the directory of this lock. Asking with a shared lock disturbs no writer."""
     try:

@@ -17,12 +17,17 @@ from lockgate.errors import (
 )
 from lockgate.exchange import OWN_HOST, Exchange, Session, exchange, hide_token, is_reverse, own_page
 from lockgate.identity.presented import Presented, read_presented
+from lockgate.limits import Attempts
 from lockgate.model import Principal
 from lockgate.refusals import NOT_KNOWN, TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
 
 HOW = "Send a valid token: as HTTPS_PROXY=http://agent:TOKEN@HOST:PORT, or as Bearer."
 NO_KEYS = Refusal(503, "The token issuer's keys cannot be had.", "Try again soon; if it stays so, tell the operator.")
+TOO_MANY = Refusal(
+    429, "Too many callers from this address could not be identified.", "Try again soon.", close=True, retry_after=1
+)
+FAILURES_AT_ONCE, FAILURES_A_SECOND = 300, 50  # from one address, before it is not looked any more who asks
 GONE = Refusal(400, "The caller hung up before it was identified.", close=True)
 
 
@@ -36,6 +41,7 @@ class Identify:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._attempts = Attempts(FAILURES_A_SECOND, FAILURES_AT_ONCE)
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         found = self._begin(flow)
@@ -68,6 +74,7 @@ class Identify:
         session = found.session
         try:
             presented = session.presented if session.tunnel else read_presented(found.identity_values)
+            self._require_few_attempts(flow, presented)
             if presented is None:
                 raise TokenRejected("no token was sent")
             if hide_token(flow.request, presented):
@@ -76,6 +83,7 @@ class Identify:
             if self._runtime.revocations.find(principal, None, time.time()):
                 raise TokenRejected("revoked")
         except TokenRejected as rejected:
+            self._attempts.failed(flow.client_conn.peername[0], time.monotonic())
             detail = f"The caller is not identified: {rejected.reason}."
             # Inside a tunnel a fresh token needs a fresh CONNECT.
             raise Refused(Refusal(status, detail, HOW, close=session.tunnel is not None)) from None
@@ -88,6 +96,13 @@ class Identify:
             raise Refused(Refusal(403, detail, "Open a connection of your own.", close=True))
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
+
+    def _require_few_attempts(self, flow: http.HTTPFlow, presented: Presented | None) -> None:
+        """A token that was verified before is looked at whoever else tries from the same address."""
+        if presented is not None and self._runtime.current.verifier.knows(presented.token):
+            return
+        if self._attempts.too_many(flow.client_conn.peername[0], time.monotonic()):
+            raise Refused(TOO_MANY)
 
     async def _verified(self, flow: http.HTTPFlow, found: Exchange, token: str) -> Principal:
         """Whom a token identifies by the rules now in force, which may be others after a wait."""

@@ -18,6 +18,7 @@ from lockgate.recordings.dump import flow_state
 from lockgate.recordings.recorder import Outcome
 from lockgate.recordings.redact import Found
 from lockgate.recordings.redactions import compile_redactions
+from lockgate.recordings.strangers import PERIOD
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -33,6 +34,7 @@ class Record:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._counting: asyncio.TimerHandle | None = None
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         if exchange(flow).refusal:
@@ -100,10 +102,27 @@ class Record:
         if found.finished:
             return
         _annotate(flow, found)
+        if self._counts_alone(flow, found):
+            found.finished = True
+            return
         self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
         found.finished = True
         if found.delivered is not None:
             found.delivered.release()
+
+    def _counts_alone(self, flow: http.HTTPFlow, found: Exchange) -> bool:
+        """Whether the refusal of a caller that nobody knows goes into a count instead of a record of its own."""
+        if found.principal or found.session.principal or found.refusal is None or found.intended:
+            return False
+        if not self._runtime.counts_alone(flow.client_conn.peername[0], found.refusal.detail):
+            return False
+        if self._counting is None:
+            self._counting = asyncio.get_running_loop().call_later(PERIOD, self._record_counts)
+        return True
+
+    def _record_counts(self) -> None:
+        self._counting = None
+        self._runtime.record_strangers()
 
     async def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
         max_body = self._generation(found).gateway.recordings_max_body

@@ -10,6 +10,7 @@ from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Published, published
 from lockgate.policy.schema.values import (
     Algorithm,
+    Count,
     Duration,
     Flag,
     KeysMaxAge,
@@ -108,6 +109,18 @@ class Recordings(Model):
     """Where the recordings are written, relative to the working directory; recordings where it says nothing."""
     max_body: Size = 10 * 2**20
     """How much of each message is recorded; 10MiB where it says nothing."""
+    reserve: Size = 64 * 2**20
+    """How much of the disk is kept free of records of callers that nobody knows, whose refusals are then only counted;
+    64MiB where it says nothing. Example: 1GiB"""
+
+
+class Limits(Model):
+    connections: Count = 256
+    """Open connections; 256 where it says nothing. Example: 32"""
+    requests: Count = 128
+    """Requests under way, streams and WebSockets among them; 128 where it says nothing. Example: 16"""
+    buffered: Size = 64 * 2**20
+    """Bytes kept of the bodies of requests under way; 64MiB where it says nothing. Example: 8MiB"""
 
 
 class Gateway(Model):
@@ -120,6 +133,8 @@ class Gateway(Model):
     Example: {eu: [AT, DE], fees: {numbers: [1, 2.5]}}"""
     recordings: Recordings = Field(default_factory=Recordings)
     """Where and how much is recorded."""
+    limits: Limits = Field(default_factory=Limits)
+    """What one principal may use at once. Example: {connections: 32, requests: 16}"""
     state: Text = ".lockgate"
     """Where the gateway keeps what it makes for itself, relative to the working directory; .lockgate
     where it says nothing."""

@@ -91,7 +91,6 @@ class Target(Model):
             raise ValueError("tls is for https: leave it out, or write https in the url")
         return self
 
-
     @model_validator(mode="after")
     def http2_over_tls(self) -> Self:
         if (self.http2 or self.grpc) and any(origin.scheme == "http" for origin in self.origins):
