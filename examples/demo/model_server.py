@@ -108,12 +108,13 @@ class Model(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for number, event in enumerate(events(document, item)):
             data = json.dumps(event | {"sequence_number": number})
-            self.wfile.write(f"event: {event['type']}\ndata: {data}\n\n".encode())
-        self.close_connection = True
+            piece = f"event: {event['type']}\ndata: {data}\n\n".encode()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _json(self, status: int, document: Item) -> None:
         content = json.dumps(document).encode()

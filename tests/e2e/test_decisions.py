@@ -86,11 +86,13 @@ def test_what_no_rule_allows_arrives_nowhere(
 
 
 def test_a_method_is_sent_as_it_was_decided(gateway: Gateway, crm: RecordingUpstream, token: str) -> None:
-    """`get` is read as GET, so GET is what the target gets; `delete` is denied as DELETE is."""
+    """Methods are case-sensitive (RFC 9110, 9.1): `get` is not GET, and nobody makes it one."""
     seen = crm.watch()
-    assert gateway.ask("get", "/v1/json", token).status == 200
-    refused(gateway.ask("delete", "/v1/json", token), 403)
-    assert [request.method for request in seen.requests] == ["GET"]
+    refused(gateway.ask("get", "/v1/json", token), 400)
+    refused(gateway.ask("delete", "/v1/json", token), 400)
+    assert seen.requests == []
+    assert gateway.ask("HEAD", "/v1/json", token).status == 200
+    assert [request.method for request in seen.requests] == ["HEAD"]
 
 
 def test_a_refusal_is_recorded(gateway: Gateway, token: str) -> None:

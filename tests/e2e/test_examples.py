@@ -72,7 +72,7 @@ def model(connection: Connection, seen: Seen) -> None:
     for number, event in enumerate(MODEL_SERVER["events"](document, MODEL_SERVER["reply"](document))):
         data = json.dumps(event | {"sequence_number": number})
         connection.send(f"event: {event['type']}\ndata: {data}\n\n".encode())
-    connection.close()
+    connection.finish()
 
 
 def say_json(connection: Connection, document: object) -> None:

@@ -54,6 +54,7 @@ from lockgate.proxy.internals import (
     SendHttp,
     http_layers,
     server,
+    tls_layers,
 )
 
 Commands = Generator[commands.Command, Any, None]
@@ -403,6 +404,7 @@ def to_origin_form(request: http.Request) -> bool:
 
 def install() -> None:
     """Replace both sides of mitmproxy's HTTP/2, and what its reading waits for."""
+    tls_layers.HTTP_ALPNS = (ALPN, b"http/1.1")  # type: ignore[assignment]  # of what an agent offers; HTTP/3 is not for TLS over TCP
     http_layers.Http2Server = BoundedHttp2Server  # type: ignore[misc]
     http_layers.Http2Client = BoundedHttp2Client  # type: ignore[misc]
     drained = server.ConnectionHandler.drain_writers
