@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.limits import Attempts, Usage, group
+from lockgate.limits import IN_ALL, Attempts, HeldTokens, Usage, group
 
 ADA, BEN = ("https://login.example", "ada"), ("https://login.example", "ben")
 
@@ -52,7 +52,7 @@ def test_who_uses_nothing_is_forgotten() -> None:
     usage.begin(ADA, "1", 1)
     usage.end(ADA, "1")
     usage.disconnect(ADA, "a")
-    assert not usage._used  # noqa: SLF001 - memory is what this is about
+    assert not usage._used
 
 
 def test_failures_use_up_what_is_let_through() -> None:
@@ -97,3 +97,29 @@ def test_a_clock_that_stands_still_or_goes_back_refills_nothing() -> None:
 )
 def test_whose_address_it_is(address: str, expected: str) -> None:
     assert group(address) == expected
+
+
+def test_many_addresses_have_no_more_than_a_few() -> None:
+    """However many networks somebody has, and though the first of them are forgotten by then."""
+    attempts, let_through = Attempts(rate=1.0, burst=5, most=10), 0
+    for number in range(1000):
+        address = f"2001:db8:0:{number % 100:x}::1"
+        if not attempts.too_many(address, 0.0):
+            attempts.failed(address, 0.0)
+            let_through += 1
+    assert let_through == 5 * IN_ALL
+    assert attempts.too_many("192.0.2.1", 0.0)
+    assert not attempts.too_many("192.0.2.1", 0.1)
+
+
+def test_tokens_that_have_held() -> None:
+    held = HeldTokens(most=2)
+    assert "one" not in held
+    held.add("one")
+    held.add("two")
+    assert "one" in held  # so that the other is the older one
+    held.add("three")
+    assert [token in held for token in ("one", "two", "three")] == [True, False, True]
+    held.discard("one")
+    held.discard("never")
+    assert "one" not in held

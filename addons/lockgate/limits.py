@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 Holder = tuple[str, str]
 """Who uses something: a principal's issuer and subject."""
 
 MOST_ADDRESSES = 10_000  # strangers' addresses that are remembered
+IN_ALL = 10  # times what one address may, all of them may together: nobody gets more by having many
+MOST_TOKENS = 10_000
 
 
 @dataclass(slots=True)
@@ -75,7 +78,8 @@ class Bucket:
 
 
 class Attempts:
-    """Failed attempts to be identified, by address: `burst` at once and `rate` a second go unpunished (token bucket).
+    """Failed attempts to be identified, by address: `burst` at once and `rate` a second go unpunished (token bucket),
+    `IN_ALL` times as many of all addresses together.
 
     Only failures count, so that an agent whose token is good never uses any up.
     """
@@ -84,23 +88,55 @@ class Attempts:
         self._rate = rate
         self._burst = burst
         self._most = most
+        self._all = Bucket(burst * IN_ALL, 0.0)
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # the latest used last
 
     def too_many(self, address: str, now: float) -> bool:
         """Whether an address has no attempt left at `now` (monotonic seconds)."""
         bucket = self._buckets.get(group(address))
-        return bucket is not None and self._refilled(bucket, now) < 1.0
+        own = self._refilled(bucket, now) if bucket is not None else self._burst
+        return min(own, self._refilled(self._all, now, IN_ALL)) < 1.0
 
     def failed(self, address: str, now: float) -> None:
         """An attempt has failed."""
+        self._all = Bucket(max(0.0, self._refilled(self._all, now, IN_ALL) - 1.0), now)
         key = group(address)
         bucket = self._buckets.pop(key, None) or Bucket(self._burst, now)
         self._buckets[key] = Bucket(max(0.0, self._refilled(bucket, now) - 1.0), now)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
 
-    def _refilled(self, bucket: Bucket, now: float) -> float:
-        return min(self._burst, bucket.left + max(0.0, now - bucket.at) * self._rate)
+    def _refilled(self, bucket: Bucket, now: float, times: int = 1) -> float:
+        return min(self._burst * times, bucket.left + max(0.0, now - bucket.at) * self._rate * times)
+
+
+class HeldTokens:
+    """Tokens that have identified somebody, the latest asked about: only their digests are kept. They stay known under
+    other rules, whose verifier has seen none yet.
+    """
+
+    def __init__(self, most: int = MOST_TOKENS) -> None:
+        self._most = most
+        self._digests: OrderedDict[bytes, None] = OrderedDict()  # the latest used last
+
+    def __contains__(self, token: str) -> bool:
+        key = digest(token)
+        if key not in self._digests:
+            return False
+        self._digests.move_to_end(key)
+        return True
+
+    def add(self, token: str) -> None:
+        self._digests[digest(token)] = None
+        if len(self._digests) > self._most:
+            self._digests.popitem(last=False)
+
+    def discard(self, token: str) -> None:
+        self._digests.pop(digest(token), None)
+
+
+def digest(token: str) -> bytes:
+    return sha256(token.encode("ascii")).digest()
 
 
 def group(address: str) -> str:

@@ -12,6 +12,7 @@ from mitmproxy.http import HTTPFlow
 
 from harness.expect import eventually, refused
 from harness.gateway import Gateway, MakeGateway, head, identity
+from harness.h2 import tunnel
 from harness.issuer import Issuer
 from harness.rules import CRM, PLAIN
 from harness.upstream import RecordingUpstream
@@ -82,12 +83,28 @@ def test_requests_that_are_given_up_make_room(limited: Gateway, issuer: Issuer, 
     eventually(lambda: limited.ask("GET", "/v1/json", token).status == 200, "there is room again")
 
 
-def test_bytes_kept_of_bodies(limited: Gateway, issuer: Issuer, crm: RecordingUpstream) -> None:
+def test_streams_that_are_reset_make_room(limited: Gateway, issuer: Issuer, crm: RecordingUpstream) -> None:
+    """Whether their request was whole or not, and on a connection that stays."""
+    token = issuer.token("support", sub="resets")
+    unfinished = [(":method", "POST"), (":scheme", "https"), (":authority", CRM), (":path", "/v1/json")]
+    with tunnel(limited, token) as client:
+        for _ in range(REQUESTS):
+            whole = client.request("GET", "/v1/slow")
+            half = client.send([*unfinished, ("content-type", "application/json")], b'{"a": ', end=False)
+            for stream in (whole, half):
+                client.connection.reset_stream(stream)
+            client.flush()
+        eventually(lambda: client.ask("GET", "/v1/json").status == 200, "there is room again")
+        together = [client.request("GET", "/v1/json") for _ in range(REQUESTS)]
+        assert [client.whole(stream).status for stream in together] == [200] * REQUESTS
+
+
+def test_a_body_beyond_what_is_kept_in_all(limited: Gateway, issuer: Issuer, crm: RecordingUpstream) -> None:
     token = issuer.token("support", sub="many-bytes")
     seen = crm.watch()
     body = b'"' + b"x" * BUFFERED + b'"'
     with limited.tunnel(token) as wire:
-        assert too_many(wire.ask(head("POST", "/v1/json", CRM, "Content-Type: application/json", body=body)))
+        refused(wire.ask(head("POST", "/v1/json", CRM, "Content-Type: application/json", body=body)), 413)
         assert seen.raw == b""
     assert limited.ask("POST", "/v1/json", token, "Content-Type: application/json", body=b"{}").status == 200
 

@@ -19,6 +19,7 @@ from harness.upstream import RecordingUpstream
 from harness.wire import Wire
 from lockgate.proxy.strangers import MAX_OF_ADDRESS
 
+FEW = "import lockgate.stages.identify as i\ni.FAILURES_AT_ONCE, i.FAILURES_A_SECOND = 20, 1\n"
 # The product's own patience is half a minute.
 IMPATIENT = "import lockgate.proxy.strangers as s\ns.PATIENCE = 1.0\ns.MAX_STRANGERS = s.MAX_OF_ADDRESS = 20\n"
 HALF_A_HEAD = f"CONNECT {CRM}:443 HTTP/1.1\r\nHost: {CRM}".encode()
@@ -83,20 +84,28 @@ def _dial(gateway: Gateway) -> socket.socket:
 
 
 def test_neither_other_tokens_nor_claimed_addresses_get_more_attempts(
-    visited: Gateway, crm: RecordingUpstream, token: str, issuer: Issuer
+    make_gateway: MakeGateway,
+    crm: RecordingUpstream,
+    token: str,
+    issuer: Issuer,
+    script_with: Callable[[str], Path],
 ) -> None:
-    """And who is known goes on behind the same address, with new connections."""
-    assert visited.ask("GET", "/v1/json", token).status == 200
+    """And who is known goes on behind the same address, with new connections and under new rules."""
+    gateway = make_gateway(script=script_with(FEW)).start()
+    assert gateway.ask("GET", "/v1/json", token).status == 200
     seen = crm.watch()
     signed = issuer.strangers_token("support").rpartition(".")[0]
     statuses: Counter[int] = Counter()
-    for number in range(700):
+    for number in range(200):
         address = f"198.51.100.{number % 250}"
         fields = (f"X-Forwarded-For: {address}", f"Forwarded: for={address}", f"X-Real-IP: {address}")
-        wire, reply = visited.connect(f"{signed}.{number:0>342}", CRM, 443, *fields)
+        wire, reply = gateway.connect(f"{signed}.{number:0>342}", CRM, 443, *fields)
         wire.close()
         statuses[reply.status] += 1
     assert statuses.keys() == {407, 429}
     assert statuses[429] > 100
-    assert visited.ask("GET", "/v1/json", token).status == 200
-    assert len(seen.requests) == 1
+    assert gateway.ask("GET", "/v1/json", token).status == 200
+    gateway.write_rules({"roles/new.yaml": "role: new\nrules: []\n"})
+    eventually(lambda: gateway.records(path="/events/reload"), "the rules are others")
+    assert gateway.ask("GET", "/v1/json", token).status == 200
+    assert len(seen.requests) == 2

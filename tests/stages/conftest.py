@@ -79,16 +79,12 @@ class Tokens:
     answer: Principal | Exception
     asked: list[tuple[str, float, bool]] = field(default_factory=list)
     renew: Callable[[], None] | None = None
-    known: bool = False
 
     def verify(self, token: str, now: float, peer_is_loopback: bool, exchanging: bool = False) -> Principal:
         self.asked.append((token, now, peer_is_loopback))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
-
-    def knows(self, token: str) -> bool:
-        return self.known
 
     async def renew_keys(self, token: str) -> bool:
         if self.renew is None:

@@ -301,6 +301,53 @@ async def test_a_whole_request_is_identified_by_the_rules_then_in_force(
     assert (await refusal_of(stage.request, flow)).status == 407
 
 
+# Strangers at the same address
+
+
+@pytest.fixture
+def crowded(stage: Identify, asks: Ask, tokens: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Uses up what may fail at the address of every flow."""
+    monkeypatch.setattr(identify.time, "monotonic", lambda: 5.0)
+
+    async def crowd() -> None:
+        answer, tokens.answer = tokens.answer, TokenRejected("bad signature")
+        for number in range(identify.FAILURES_AT_ONCE):
+            assert (await refusal_of(stage.requestheaders, asks(f"{OTHER}{number}"))).status == 407
+        tokens.answer, tokens.asked = answer, []
+
+    return crowd
+
+
+async def test_who_fails_too_often_is_not_looked_at(stage: Identify, asks: Ask, tokens: Any, crowded: Any) -> None:
+    await crowded()
+    for token in (TOKEN, None):
+        refusal = await refusal_of(stage.requestheaders, asks(token))
+        assert (refusal.status, refusal.retry_after, refusal.close) == (429, 1, True)
+    assert tokens.asked == []
+
+
+async def test_a_token_that_has_held_is_looked_at(
+    stage: Identify, asks: Ask, tokens: Any, crowded: Any, runtime: Runtime, generation: Generation
+) -> None:
+    """On any connection, and under other rules too."""
+    await stage.requestheaders(asks())
+    await crowded()
+    await stage.requestheaders(asks())
+    runtime.current = InForce(replace(generation, id="later"), tokens)
+    await stage.requestheaders(asks())
+    assert len(tokens.asked) == 2
+
+
+async def test_a_token_that_holds_no_longer_is_a_strangers(
+    stage: Identify, asks: Ask, tokens: Any, crowded: Any
+) -> None:
+    await stage.requestheaders(asks())
+    await crowded()
+    tokens.answer = TokenRejected("expired")
+    assert [(await refusal_of(stage.requestheaders, asks())).status for _ in range(3)] == [407, 429, 429]
+    assert len(tokens.asked) == 1
+
+
 # When keys have to be fetched first
 
 

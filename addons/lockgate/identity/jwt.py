@@ -151,10 +151,6 @@ class Verifier:
             self._cache.popitem(last=False)
         return known.principal
 
-    def knows(self, token: str) -> bool:
-        """Whether a token has been verified before: to look at it again costs next to nothing."""
-        return token.isascii() and sha256(token.encode("ascii")).digest() in self._cache
-
     async def renew_keys(self, token: str) -> bool:
         """Fetch the keys of the issuer that `token` names; whether it was done, so that `verify` is worth asking again.
 

@@ -9,15 +9,16 @@ from lockgate.bodies import text
 from lockgate.bodies.json import dumps, is_json, parse
 from lockgate.bodies.pipeline import Pipeline
 from lockgate.errors import MaskingFailed
-from lockgate.masking.streams import Masks, mask_stream
+from lockgate.masking.streams import Masks, mask_stream, sequence
 
 
 def mask_body(masks: Masks, body: bytes, content_type: str | None) -> tuple[bytes, Mapping[str, int]]:
     """What may be seen of a decoded body, and how many values were masked. All that it takes and gives can be pickled.
+    For one thread of a process: it remembers where paths lead.
 
     Raises BodyUnreadable for one that has no certain meaning, MaskingFailed for one that is no document.
     """
-    masker = masks.masker()
+    masker = sequence(masks)
     if is_json(content_type):
         document, counts = masker.apply(parse(body))
         return dumps(document), counts

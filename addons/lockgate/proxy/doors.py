@@ -127,6 +127,8 @@ class GatedStream(HttpStream):
         self._received += size
         found = exchange(self.flow)
         limit = (found.target.limits if found.target else Limits()).request
+        if found.generation is not None:
+            limit = min(limit, found.generation.gateway.limits.buffered)
         if self._received > limit:
             self._refuse(protocol_refusal(ErrorCode.REQUEST_TOO_LARGE, found))
         elif not found.refusal and found.may_keep is not None and not found.may_keep(size):

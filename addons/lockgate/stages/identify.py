@@ -17,7 +17,7 @@ from lockgate.errors import (
 )
 from lockgate.exchange import OWN_HOST, Exchange, Session, exchange, hide_token, is_reverse, own_page
 from lockgate.identity.presented import Presented, read_presented
-from lockgate.limits import Attempts
+from lockgate.limits import Attempts, HeldTokens
 from lockgate.model import Principal
 from lockgate.refusals import NOT_KNOWN, TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
@@ -35,6 +35,9 @@ class Identify:
     """A tunnel uses its CONNECT's token, verified anew on every request: it may have expired, its key may be gone, the
     rules may be others. The rules in force when a request is whole are those it is decided by, to its end.
 
+    A token that has held before is looked at whoever else has tried from the same address; others only while few have
+    failed there.
+
     A request waits only where an issuer's keys do not tell who it is, and may be fetched, and while a SAML assertion is
     verified, which is slow.
     """
@@ -42,6 +45,7 @@ class Identify:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._attempts = Attempts(FAILURES_A_SECOND, FAILURES_AT_ONCE)
+        self._held = HeldTokens()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         found = self._begin(flow)
@@ -71,10 +75,12 @@ class Identify:
         return found
 
     async def _identify(self, flow: http.HTTPFlow, found: Exchange, status: int) -> None:
-        session = found.session
+        session, presented = found.session, None
         try:
             presented = session.presented if session.tunnel else read_presented(found.identity_values)
-            self._require_few_attempts(flow, presented)
+            held = presented is not None and presented.token in self._held
+            if not held and self._attempts.too_many(flow.client_conn.peername[0], time.monotonic()):
+                raise Refused(TOO_MANY)
             if presented is None:
                 raise TokenRejected("no token was sent")
             if hide_token(flow.request, presented):
@@ -84,6 +90,8 @@ class Identify:
                 raise TokenRejected("revoked")
         except TokenRejected as rejected:
             self._attempts.failed(flow.client_conn.peername[0], time.monotonic())
+            if presented is not None:
+                self._held.discard(presented.token)
             detail = f"The caller is not identified: {rejected.reason}."
             # Inside a tunnel a fresh token needs a fresh CONNECT.
             raise Refused(Refusal(status, detail, HOW, close=session.tunnel is not None)) from None
@@ -94,15 +102,10 @@ class Identify:
         if not _is_same(session, presented, principal):
             detail = "This connection belongs to another principal."
             raise Refused(Refusal(403, detail, "Open a connection of your own.", close=True))
+        if not held:
+            self._held.add(presented.token)
         session.principal, session.presented = principal, presented
         found.principal, found.presented = principal, presented
-
-    def _require_few_attempts(self, flow: http.HTTPFlow, presented: Presented | None) -> None:
-        """A token that was verified before is looked at whoever else tries from the same address."""
-        if presented is not None and self._runtime.current.verifier.knows(presented.token):
-            return
-        if self._attempts.too_many(flow.client_conn.peername[0], time.monotonic()):
-            raise Refused(TOO_MANY)
 
     async def _verified(self, flow: http.HTTPFlow, found: Exchange, token: str) -> Principal:
         """Whom a token identifies by the rules now in force, which may be others after a wait."""
