@@ -194,6 +194,14 @@ def test_requests_as_the_stages_read_and_decide_them(generation: Generation, req
         assert replace(facts, body=None) == replace(expected.facts, body=None)
 
 
+def test_a_length_that_is_not_that_of_the_body_is_no_request(generation: Generation) -> None:
+    for length in ("x", "1", "+2", "02", "2, 2"):
+        request = asked("POST", f"{CRM}/v1/refunds", JSON, ("Content-Length", length), body=b"{}")
+        assert "Content-Length" in simulate(generation, WHO, request, NOW).refusal.detail
+    request = asked("POST", f"{CRM}/v1/refunds", JSON, ("Content-Length", "2"), body=b"{}")
+    assert simulate(generation, WHO, request, NOW).decision is not None
+
+
 WIKI = "https://bücher.example:8443"
 HANDSHAKE = (
     ("Connection", "keep-alive, Upgrade"),

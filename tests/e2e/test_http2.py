@@ -148,6 +148,7 @@ FLOODS = [
     pytest.param(lambda client: [WindowUpdateFrame(0, window_increment=1)] * 6000, id="window"),
     pytest.param(lambda client: [ExtensionFrame(type=0xEE, flag_byte=0, stream_id=0)] * 6000, id="unknown-frames"),
     pytest.param(lambda client: [DataFrame(client.send(POST, end=False), b"")] * 6000, id="empty-data"),
+    pytest.param(lambda client: [DataFrame(client.send(POST, end=False), b"x")] * 6000, id="small-data"),
     pytest.param(
         lambda client: [HeadersFrame(1, b""), *[ContinuationFrame(1, b"")] * 100], id="continuations-without-content"
     ),

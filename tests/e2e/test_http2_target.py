@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from hyperframe.frame import SettingsFrame
 
 from harness.answers import CRM_TOKEN, JSON, answer
 from harness.expect import eventually, leaks
@@ -16,7 +18,7 @@ from harness.h2 import tunnel
 from harness.h2_target import Call, H2Upstream
 from harness.issuer import Issuer
 from harness.pki import Authority
-from harness.rules import CRM, rules
+from harness.rules import CRM, LEEWAY, rules
 from harness.upstream import Connection, RecordingUpstream, Seen
 
 OLD = "old.example"
@@ -133,6 +135,9 @@ def test_trailers_of_what_is_no_call_are_dropped(h2_gateway: Gateway, token: str
         pytest.param(lambda call: call.head(("X-Upper", "a"), KIND), id="upper-case"),
         pytest.param(lambda call: call.head((":path", "/x"), KIND), id="request-pseudo"),
         pytest.param(lambda call: call.head(KIND, status=101), id="switching"),
+        pytest.param(lambda call: call.head(KIND, status=204) or call.data(b"{}", end=True), id="body-of-204"),
+        pytest.param(lambda call: call.head(KIND, status=304) or call.data(b"{}", end=True), id="body-of-304"),
+        pytest.param(lambda call: call.connection.send(b"\xff\xff\xff" + bytes(6)), id="frame-too-large"),
     ],
 )
 def test_what_a_target_may_not_say_is_not_passed_on(
@@ -145,6 +150,52 @@ def test_what_a_target_may_not_say_is_not_passed_on(
         assert b"x-upper" not in stream.body
         answers.answer = customer
         assert client.ask("GET", "/v1/customer").status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/customer", "/open/customer"])
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_body_where_there_is_none_is_not_the_next_answer(
+    h2_gateway: Gateway, token: str, answers: Answers, status: int, path: str
+) -> None:
+    smuggled = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled"
+    answers.answer = lambda call: call.head(KIND, status=status) or call.data(smuggled, end=True)
+    with h2_gateway.tunnel(token) as wire:
+        wire.send(head("GET", path, CRM) + head("GET", "/open/next", CRM))
+        assert b"smuggled" not in wire.rest(1)
+
+
+def test_streams_that_wait_end_with_their_connection(
+    h2_gateway: Gateway, target: H2Upstream, answers: Answers, token: str
+) -> None:
+    answers.answer = lambda call: call.connection.reset()
+    with tunnel(h2_gateway, token) as client:
+        for stream_id in [client.request("GET", f"/v1/customer?n={number}") for number in range(30)]:
+            assert client.whole(stream_id).status == 502
+
+
+def test_a_stream_that_waits_beyond_its_token_reaches_no_target(
+    h2_gateway: Gateway, target: H2Upstream, answers: Answers, issuer: Issuer
+) -> None:
+    """It has passed its door, and its target takes one stream at a time."""
+    held: list[Call] = []
+
+    def hold(call: Call) -> None:
+        one = SettingsFrame(0)
+        one.settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+        call.connection.send(one.serialize())
+        held.append(call)
+
+    answers.answer = hold
+    watch = target.watch()
+    ends = int(time.time()) + 2
+    with tunnel(h2_gateway, issuer.token("support", exp=ends - LEEWAY)) as client:
+        client.request("GET", "/v1/customer?n=1")
+        eventually(lambda: held, "the first is under way")
+        late = client.request("GET", "/v1/customer?n=2")
+        eventually(lambda: time.time() > ends, "the token ends")
+        customer(held[0])
+        assert client.whole(late).status == 502
+    assert [seen.target for seen in watch.requests] == ["/v1/customer?n=1"]
 
 
 def test_a_target_may_choose_http_1(h2_gateway: Gateway, old: RecordingUpstream, token: str) -> None:

@@ -28,6 +28,8 @@ SCRIPT = f"""\
 import sys
 sys.path.insert(0, {str(MAIN.parent)!r})
 from lockgate.identity import oidc, remote
+from lockgate.recordings import strangers
+strangers.ONE_BY_ONE = 1000
 remote.COOL_DOWN, remote.RETRY, oidc.TIMEOUT = {COOL_DOWN}, {RETRY}, {TIMEOUT}
 from lockgate.chain import addons
 """

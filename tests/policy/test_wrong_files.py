@@ -764,12 +764,12 @@ WRONG = [
     ),
     pytest.param(
         gateway("issuers:\n  - dev: true\napprovals: {wait: 45s}\n"),
-        "gateway.yaml:3:1: unknown key approvals: known here: issuers, lists, recordings, state",
+        "gateway.yaml:3:1: unknown key approvals: known here: issuers, lists, recordings, limits, state",
         id="unsupported-section",
     ),
     pytest.param(
         gateway("issuers:\n  - dev: true\nrecordings: {dir: r, keep: 90d}\n"),
-        "gateway.yaml:3:22: unknown key keep: known here: dir, max_body",
+        "gateway.yaml:3:22: unknown key keep: known here: dir, max_body, reserve",
         id="unsupported-key-of-a-section",
     ),
     # What needs the rest of the directory to be judged, and what could never count.

@@ -97,6 +97,12 @@ def test_request_lines_that_are_read_in_two_ways(line: str) -> None:
 )
 def test_lines_that_are_read_in_two_ways(head: bytes) -> None:
     assert lines(head) == [bytes(UNREADABLE)]
+    buffer = RequestBuffer()
+    found = None
+    for byte in head:  # however it comes
+        buffer += bytes([byte])
+        found = found or buffer.maybe_extract_lines()
+    assert found == [UNREADABLE]
 
 
 def test_one_empty_line_before_a_request_means_nothing() -> None:

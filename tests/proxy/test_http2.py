@@ -137,6 +137,23 @@ def test_a_frame_may_not_be_larger_than_was_told(pair: Pair) -> None:
         pair.frames(DataFrame(1, b"x" * (http2.MAX_FRAME + 1)))
 
 
+def test_a_frame_is_too_large_before_it_has_come(pair: Pair) -> None:
+    with pytest.raises(ProtocolError):
+        pair.ours.receive_data(DataFrame(1, b"x" * 20000).serialize()[:9])
+
+
+@pytest.mark.parametrize("of_ours", [True, False])
+def test_trailers_of_a_stream_that_was_reset_are_not_kept(pair: Pair, of_ours: bool) -> None:
+    pair.peer.send_headers(1, HEAD)
+    pair.carry()
+    pair.ours.send_headers(1, [(b":status", b"200")])
+    pair.ours.send_data(1, b"x" * 100_000)
+    pair.ours.send_trailers(1, [(b"x", b"y")])
+    (pair.ours if of_ours else pair.peer).reset_stream(1)
+    pair.carry()
+    assert (pair.ours.stream_trailers, pair.ours.unsent(1)) == ({}, 0)
+
+
 def test_parts_of_one_body_that_come_together_are_one(pair: Pair) -> None:
     pair.peer.send_headers(1, HEAD)
     pair.peer.send_headers(3, HEAD)

@@ -20,10 +20,11 @@ PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
 QUERY = re.compile(r"(?:[!-\"$&-:<-~]|%[0-9A-Fa-f]{2})*")  # visible ASCII but `#`, `;`; `%` only before two hex digits
 ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-DOUBLE_ENCODING = re.compile(r"%25[0-9A-Fa-f]{2}")
+DOUBLE_ENCODING = re.compile(r"%25(?:[0-9A-Fa-f]{2}|[Uu][0-9A-Fa-f]{4})")  # `%u002e` is IIS's
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SEPARATORS = "/\\;?#\x00"  # some targets decode a path before they take it apart
+BEST_FIT = "\u2044\u2215\u2216\u00a5\u20a9"  # `/` and `\\` in code pages of Windows (bestfit1252, 932, 949)
 
 # What `lenient_path` makes plain.
 NOT_IN_PATH = re.compile(r"[^A-Za-z0-9._~!$&'()*+,=:@/%;\\-]")
@@ -147,12 +148,18 @@ def require_path_characters(raw: str) -> None:
 
 
 def require_plain_parts(text: str) -> None:
-    """Raises RequestUnreadable for what some targets take for dots or separators: full-width ones, for one (NFKC)."""
-    if text.isascii():
+    """Raises RequestUnreadable for what some targets take for dots or separators: full-width ones, for one (NFKC), and
+    dots with blanks, which Windows takes off.
+    """
+    if text.isascii() and " " not in text:
         return
     for part in text.split("/"):
         plain = normalize("NFKC", part)
-        if plain != part and (plain in (".", "..") or any(character in plain for character in SEPARATORS + "%")):
+        if plain != part and any(character in plain for character in SEPARATORS + "%"):
+            raise RequestUnreadable("the path has a character that stands for a dot or a separator")
+        if any(character in part for character in BEST_FIT):
+            raise RequestUnreadable("the path has a character that stands for a dot or a separator")
+        if part not in (".", "..") and plain.replace(" ", "") in (".", ".."):
             raise RequestUnreadable("the path has a character that stands for a dot or a separator")
 
 

@@ -140,6 +140,8 @@ def read(generation: Generation, target: Target, request: Request) -> tuple[Acti
     if request.body and not head.values(fields, "content-length") and not head.values(fields, "transfer-encoding"):
         fields.append(("content-length", str(len(request.body))))
     head.require_expected(request.method, body)
+    if not {*head.values(request.headers, "content-length")} <= {str(len(request.body))}:
+        raise RequestUnreadable("its Content-Length is not that of its body")
     path = request.url.path
     if target.credential is not None:
         places = places_of(generation.credentials[target.credential])

@@ -85,6 +85,7 @@ class GatedStream(HttpStream):
         self._answered = False
         self._streams = False  # the answer goes on as it comes
         self._until_close = False  # its end is that of the connection
+        self._without_body = False  # HTTP/1 would take a body for the next answer
         self._last_part = 0.0  # when one came, in monotonic seconds
         self._switched = False  # the target has opened a WebSocket
         self._websocket: GatedWebsocket | None = None
@@ -157,9 +158,12 @@ class GatedStream(HttpStream):
             odd = any(CONTROL.search(value) for _, value in response.headers.fields)
             if not 200 <= response.status_code <= 599 or coding != "chunked" or odd:
                 return ErrorCode.GENERIC_SERVER_ERROR
+            self._without_body = self.flow.request.method == "HEAD" or response.status_code in (204, 304)
             over_http1 = not response.is_http2
             self._until_close = over_http1 and expected_http_body_size(self.flow.request, response) == -1
         if isinstance(event, ResponseData):
+            if event.data and self._without_body:
+                return ErrorCode.GENERIC_SERVER_ERROR
             self._answered_with += len(event.data)
             target = exchange(self.flow).target
             if target is None:
@@ -275,7 +279,9 @@ class GatedStream(HttpStream):
                 request.headers["connection"] = "close"  # so that it never is one, whose head the next one's would be
             found.on_sending()
             found.sent = True
-            sends = [SendHttp(RequestHeaders(self.stream_id, request, not outgoing.body), connection)]
+            still = partial(self._require_current, found)
+            head = http2.Standing(self.stream_id, request, not outgoing.body, require=still)
+            sends = [SendHttp(head, connection)]
             if outgoing.body:
                 sends.append(SendHttp(RequestData(self.stream_id, outgoing.body), connection))
             return tuple(sends)
@@ -294,26 +300,30 @@ class GatedStream(HttpStream):
             Shut: any of these is missing.
             Refused: the caller or the target has been revoked since it was decided.
         """
-        if latch.closed():
-            raise Shut("the gateway is stopping")
         if self.flow.is_replay or found.refusal or self.flow.response or not found.target or not found.principal:
             raise Shut("not a live, identified request to a target")
         if found.decision is None or found.decision.verdict is not Verdict.ALLOW:
             raise Shut("not allowed")
         if not found.intended or found.on_sending is None:
             raise Shut("not recorded")
-        if found.principal.expires_at <= time.time():
-            raise Shut("the token has expired")
         if found.target.credential is not None and found.credential is None:
             raise Shut("the target's credential is missing")
         if found.target.tls.client_cert is not None and found.certificate is None:
             raise Shut("the client certificate is missing")
         if found.outgoing is None or Outgoing.of(self.flow.request) != found.outgoing or self.flow.request.trailers:
             raise Shut("not what was decided")
+        self._require_current(found)
+        return found.target
+
+    def _require_current(self, found: Exchange) -> None:
+        """Raise Shut or Refused once nothing more may go to a target, or nothing of this caller's."""
+        if latch.closed():
+            raise Shut("the gateway is stopping")
+        if found.refusal or not found.principal or found.principal.expires_at <= time.time():
+            raise Shut("the token has expired")
         if found.unrevoked is None:
             raise Shut("not known whether it is revoked")
         found.unrevoked(found)
-        return found.target
 
     def _check_connection(self, found: Exchange, target: Target, connection: Connection) -> None:
         dialled = target.connect or (target.host, target.port)

@@ -64,17 +64,19 @@ class RequestBuffer(BoundedBuffer):
     def __init__(self) -> None:
         super().__init__()
         self.at_head = True
+        self._began = False  # with the empty line that may stand before a request
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
         if not self.at_head:
             return super().maybe_extract_lines()
-        if self._data.startswith(b"\r\n"):
+        if self._data.startswith(b"\r\n") and not self._began:
             self._extract(2)  # one empty line before a request means nothing
+            self._began = True
         before = len(self)
         lines = super().maybe_extract_lines()
         if lines is None:
             return None
-        self.at_head = False
+        self.at_head = self._began = False
         return lines if is_plain(lines, before - len(self)) else [UNREADABLE]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from h2.connection import ConnectionState, H2Connection
@@ -38,6 +39,7 @@ from mitmproxy.proxy.events import Event as ProxyEvent
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     HttpEvent,
+    RequestHeaders,
     RequestProtocolError,
     ResponseData,
     ResponseHeaders,
@@ -45,6 +47,7 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
+from lockgate.errors import LockgateError
 from lockgate.exchange import Waiting, session
 from lockgate.proxy.internals import (
     BufferedH2Connection,
@@ -56,6 +59,7 @@ from lockgate.proxy.internals import (
     server,
     tls_layers,
 )
+from lockgate.proxy.latch import Shut
 
 Commands = Generator[commands.Command, Any, None]
 
@@ -68,6 +72,7 @@ CONNECTION_WINDOW = MAX_STREAMS * STREAM_WINDOW  # so that no stream waits for a
 MAX_TABLE = 4096  # bytes of what a peer can make our encoder remember (RFC 7541, 4.2)
 MAX_SETTINGS = 32  # in one frame; there are some ten
 IDLE_FRAMES = (4000, 200)  # from which nothing comes: at once, and more each second
+SMALL_FRAMES = (4000, 1000)  # of bodies that an agent sends: one costs 100 us, however little it carries
 RESETS = (MAX_STREAMS, 20)
 WORTH = 512  # bytes of a DATA frame that earns its peer a WINDOW_UPDATE and a PING
 FULL = 1024 * 1024  # bytes of one answer that wait for the agent: its target is not read on
@@ -102,7 +107,12 @@ class Allowance:
 
 
 class BoundedFrames(FrameBuffer):
-    """h2's buffer of frames, which keeps no more of a header block than may come of it."""
+    """h2's buffer of frames, which keeps no more of a frame or a header block than may come of it."""
+
+    def __next__(self) -> Frame:
+        if len(self._data) >= 3:
+            self._validate_frame_length(int.from_bytes(self._data[:3]))  # h2 first waits for all of a frame
+        return super().__next__()
 
     def _update_header_buffer(self, f: Frame | None) -> Frame | None:
         frame = super()._update_header_buffer(f)
@@ -131,11 +141,16 @@ class BoundedH2Connection(BufferedH2Connection):
         self.decoder.max_header_list_size = MAX_HEAD
         self.incoming_buffer = BoundedFrames(server=not config.client_side)
         self._idle = Allowance(*IDLE_FRAMES)
+        self._small = Allowance(*SMALL_FRAMES)
         self._resets = Allowance(*RESETS)
 
     def initiate_connection(self) -> None:
         H2Connection.initiate_connection(self)
         self.increment_flow_control_window(CONNECTION_WINDOW - self.inbound_flow_control_window)
+
+    def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
+        self.stream_trailers.pop(stream_id, None)
+        super().reset_stream(stream_id, error_code)
 
     def unsent(self, stream_id: int) -> int:
         """Bytes of a stream that wait for its peer to take more."""
@@ -162,11 +177,14 @@ class BoundedH2Connection(BufferedH2Connection):
         events: list[Event] = super()._receive_frame(frame)
         for event in events:
             if isinstance(event, StreamReset):
+                self.stream_trailers.pop(event.stream_id, None)
                 self._resets.spend()
         if not any(_brings(event) for event in events):
             self._idle.spend()
         elif isinstance(frame, DataFrame) and len(frame.data) >= WORTH:
             self._idle.earn(1)
+        elif isinstance(frame, DataFrame) and "END_STREAM" not in frame.flags and not self.config.client_side:
+            self._small.spend()
         return events
 
     def _prepare_for_sending(self, frames: list[Frame]) -> None:
@@ -200,6 +218,15 @@ def _brings(event: Event) -> bool:
     if isinstance(event, DataReceived):
         return bool(event.data or event.stream_ended)
     return isinstance(event, (RequestReceived, ResponseReceived, TrailersReceived, StreamEnded))
+
+
+@dataclass
+class Standing(RequestHeaders):
+    """A head that may have to wait until its target takes another stream. `require` raises Shut or a LockgateError
+    once it may no longer be sent.
+    """
+
+    require: Callable[[], None] = field(kw_only=True)
 
 
 class Room(HttpEvent):
@@ -333,6 +360,7 @@ class BoundedHttp2Client(Bounded, Http2Client):
         if isinstance(event, Room):
             yield from self._acknowledge(self.our_stream_id[event.stream_id])
             return
+        self._drop_what_may_not_go()
         yield from super()._handle_event(event)
         while self._unsent:
             failed = ResponseProtocolError(self._unsent.pop(), BROKEN, ErrorCode.CONNECT_FAILED)
@@ -355,6 +383,22 @@ class BoundedHttp2Client(Bounded, Http2Client):
         if isinstance(event, DataReceived) and (waiting := self._held_back(event.stream_id)) is not None:
             return (yield from self._receive_slowly(event, waiting))
         return (yield from super().handle_h2_event(event))
+
+    def _drop_what_may_not_go(self) -> None:
+        """Requests wait here behind their doors: meanwhile a token ends, an access is revoked, the gateway stops."""
+        for stream_id, (head, *_) in list(self.stream_queue.items()):
+            try:
+                if not isinstance(head, Standing):
+                    raise Shut("nobody knows whether it may go")
+                head.require()
+            except (Shut, LockgateError):
+                del self.stream_queue[stream_id]
+                self._unsent.append(stream_id)
+
+    def close_connection(self, msg: str) -> Commands:
+        self._unsent += self.stream_queue  # mitmproxy would leave those that wait without an end
+        self.stream_queue.clear()
+        yield from super().close_connection(msg)
 
     def _go_away(self, last_stream_id: int) -> Commands:
         """The target takes no more requests on this connection; those up to a number it still answers."""

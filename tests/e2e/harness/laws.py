@@ -141,11 +141,11 @@ def serialised(facts: HttpFacts, path: str, fields: Fields, body: bytes) -> byte
     return bytes(http1.assemble_request_head(request)) + body  # type: ignore[no-untyped-call]
 
 
-def check_request(method: str, target: str, fields: Fields, body: bytes) -> bytes | None:
+def check_request(method: str, target: str, fields: Fields, body: bytes, to: Target = CRM) -> bytes | None:
     """What is read of a request, a server reads of the bytes that go out; they are returned. None: it is refused."""
     try:
         head.require_expected(method, body)
-        _, facts, path = read(method, CRM, target, fields)
+        _, facts, path = read(method, to, target, fields)
     except RequestUnreadable:
         return None
     actions, again, path_again = read(method, CRM, path, fields)

@@ -77,6 +77,28 @@ def _of(pieces: list[str], size: int) -> st.SearchStrategy[str]:
 
 # Mostly what is let through, so that there is something to compare.
 PATHS = st.lists(_of(PLAIN, 3) | _of(PIECES, 3), max_size=4).map(lambda parts: "/" + "/".join(parts))
+# What a lenient target's paths are brought to one form from; as much of it as one has.
+ODD = [
+    "/",
+    "//",
+    ".",
+    "..",
+    "%2e",
+    "%252e",
+    "%2f",
+    "%5C",
+    "\\",
+    "%252F",
+    ";",
+    ";x=/..",
+    "%3b",
+    "é",
+    "[",
+    " ",
+    "..;",
+    "%25",
+]
+ODD_PATHS = _of([*PLAIN, *ODD, *ODD], 10).map(lambda text: "/" + text)
 QUERIES = st.lists(_of(PLAIN, 4) | _of(PIECES, 4), max_size=4).map("&".join)
 FIELDS = st.lists(
     st.tuples(st.sampled_from(["x-a", "x-b", "accept", "content-type"]), st.sampled_from(["1", "a, b", '"q"', "é"])),

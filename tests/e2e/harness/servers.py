@@ -1,12 +1,15 @@
-"""Real servers that say in the header `x-read` what they read of a request: `http.server`, uvicorn, Tornado, Node."""
+"""Real servers that say in headers what they read of a request: `http.server`, uvicorn, Tornado, Node, nginx."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
+import os
 import shutil
+import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -18,15 +21,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+import pytest
 import tornado.httpserver
 import tornado.httputil
 import uvicorn
 from werkzeug.formparser import parse_form_data
 
-from harness.wire import dial
+from harness.wire import Reply, dial
 
 PATIENCE = 20.0  # seconds for a server to start
 NODE = Path(__file__).with_name("servers.js")
+NGINX = Path(__file__).with_name("nginx.conf")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 
@@ -38,7 +43,7 @@ class Read:
     path: str
     host: str
     query: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes | int  # of nginx its length only
     form: Any = None  # pairs, where it says what it made of a form
 
 
@@ -56,18 +61,31 @@ def read_by(port: int, *requests: bytes) -> list[Read]:
             assert wire.closed(0.1)
     for reply in replies:
         assert reply.status == 200, reply
-    said = [json.loads(base64.b64decode(reply.headers["x-read"])) for reply in replies]
-    return [
-        Read(
-            one["method"],
-            one["path"],
-            one["host"],
-            tuple((name, value) for name, value in one["query"]),
-            base64.b64decode(one["body"]),
-            one.get("form"),
-        )
-        for one in said
-    ]
+    return [read_in(reply) for reply in replies]
+
+
+def read_in(reply: Reply) -> Read:
+    """What a server says that it read."""
+    if "x-read" not in reply.headers:
+        return read_by_nginx(reply)
+    one = json.loads(base64.b64decode(reply.headers["x-read"]))
+    return Read(
+        one["method"],
+        one["path"],
+        one["host"],
+        tuple((name, value) for name, value in one["query"]),
+        base64.b64decode(one["body"]),
+        one.get("form"),
+    )
+
+
+def read_by_nginx(reply: Reply) -> Read:
+    """What nginx says, each of it in a header of its own, in brackets that keep the blanks at its ends."""
+    method, path, host, query, length = (
+        reply.headers[f"x-{name}"][1:-1].encode("latin-1").decode()
+        for name in ("method", "path", "host", "args", "length")
+    )
+    return Read(method, path, host, tuple(parse_qsl(query, keep_blank_values=True)), int(length or 0))
 
 
 def is_last(request: bytes) -> bool:
@@ -195,11 +213,39 @@ def node_server() -> Iterator[int]:
         process.kill()
 
 
+@contextmanager
+def nginx_server() -> Iterator[int]:
+    """nginx, its path decoded and normalised as its locations see it; its port. Skips where it is not installed."""
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as place:
+        config = Path(place, "nginx.conf")
+        config.write_text(NGINX.read_text().replace("PORT", str(port)))
+        with subprocess.Popen([nginx, "-p", place, "-c", str(config), "-e", "stderr"]) as process:
+            try:
+                deadline = time.monotonic() + PATIENCE
+                while not is_listening(port):
+                    assert process.poll() is None and time.monotonic() < deadline, "nginx does not start"
+                    time.sleep(0.01)
+                yield port
+            finally:
+                process.terminate()
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as trying:
+        return trying.connect_ex(("127.0.0.1", port)) == 0
+
+
 SERVERS: Mapping[str, Callable[[], Any]] = {
     "http.server": http_server,
     "uvicorn": uvicorn_server,
     "tornado": tornado_server,
     "node": node_server,
+    "nginx": nginx_server,
 }
 
 

@@ -114,7 +114,7 @@ class Recordings(Model):
     64MiB where it says nothing. Example: 1GiB"""
 
 
-class Limits(Model):
+class CallerLimits(Model):
     connections: Count = 256
     """Open connections; 256 where it says nothing. Example: 32"""
     requests: Count = 128
@@ -133,7 +133,7 @@ class Gateway(Model):
     Example: {eu: [AT, DE], fees: {numbers: [1, 2.5]}}"""
     recordings: Recordings = Field(default_factory=Recordings)
     """Where and how much is recorded."""
-    limits: Limits = Field(default_factory=Limits)
+    limits: CallerLimits = Field(default_factory=CallerLimits)
     """What one principal may use at once. Example: {connections: 32, requests: 16}"""
     state: Text = ".lockgate"
     """Where the gateway keeps what it makes for itself, relative to the working directory; .lockgate
