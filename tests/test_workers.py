@@ -136,12 +136,26 @@ def core_limit() -> tuple[int, int]:
     return resource.getrlimit(resource.RLIMIT_CORE)
 
 
-def test_it_ends_with_the_gateway(tmp_path: Path) -> None:
-    """However that ends."""
+async def test_one_that_was_killed_while_it_had_nothing_to_do_is_not_asked() -> None:
+    pool = Workers(1)
+    os.kill(killed := await pool.run(os.getpid), signal.SIGKILL)
+    while Path(f"/proc/{killed}").exists():  # noqa: ASYNC110, ASYNC240 - until its end has been seen here
+        await asyncio.sleep(0.01)
+    assert await pool.run(os.getpid) != killed
+    await pool.close()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_it_ends_with_the_gateway(busy: bool) -> None:
+    """However that ends, and whatever the worker is doing."""
+    work = "asyncio.create_task(pool.run(partial(exec, 'while True: pass')))" if busy else None
     program = (
-        "import asyncio, os, sys\nfrom lockgate.workers import Workers\n"
+        "import asyncio, os\nfrom functools import partial\nfrom lockgate.workers import Workers\n"
         "async def main():\n"
-        "    print(await Workers(1).run(os.getpid), flush=True)\n"
+        "    pool = Workers(1)\n"
+        "    print(await pool.run(os.getpid), flush=True)\n"
+        f"    work = {work}\n"
+        "    await asyncio.sleep(0.2)\n"
         "    os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )

@@ -11,8 +11,10 @@ import asyncio
 import os
 import pickle
 import resource
+import select
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -76,7 +78,7 @@ class Workers:
         worker: Worker | None = None
         try:
             async with asyncio.timeout(SECONDS):
-                worker = self._free.pop() if self._free else await start()
+                worker = self._idle() or await start()
                 outcome = await ask(worker, work)
         except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise WorkFailed(f"a worker gave no answer: {type(error).__name__}") from None
@@ -90,6 +92,14 @@ class Workers:
             raise outcome
         result: T = outcome  # type: ignore[assignment]  # what `work` gives, by `serve`
         return result
+
+    def _idle(self) -> Worker | None:
+        """One that is there already; not one that has ended meanwhile, by whatever hand."""
+        while self._free:
+            worker = self._free.pop()
+            if worker.process.returncode is None:
+                return worker
+        return None
 
     async def close(self) -> None:
         """End those that have nothing to do."""
@@ -132,6 +142,7 @@ async def ask(worker: Worker, work: Work) -> object:
 def serve() -> None:
     """Do what comes through standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # what is worked on is never on disk
+    threading.Thread(target=end_with_gateway, args=(sys.stdin.fileno(),), daemon=True).start()
     tasks, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing that is printed is an answer
     while (content := received(tasks)) is not None:
@@ -142,6 +153,14 @@ def serve() -> None:
             answers.flush()
         except BrokenPipeError:
             os._exit(1)  # the gateway has ended
+
+
+def end_with_gateway(tasks: int) -> None:
+    """End when nobody holds the other end of the pipe any more, amid whatever is being done."""
+    gone = select.poll()
+    gone.register(tasks, 0)  # of no event but that
+    gone.poll()
+    os._exit(1)
 
 
 def received(tasks: BinaryIO) -> bytes | None:

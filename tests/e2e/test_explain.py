@@ -29,6 +29,7 @@ rules:
   - {id: closed, deny: 'any plain|dav /open/closed/**', reason: Closed.}
 """
 WHO = principal(("support",))
+type Field = tuple[str, str]
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
@@ -122,7 +123,7 @@ PATHS = [
     "/known",
 ]
 METHODS = ["get", "Get", "PROPFIND", "propfind", "PURGE", "COPY", "TRACE", "FETCH", "QUERY", "OPTIONS", "HEAD"]
-HEADS = [
+HEADS: list[tuple[str, *tuple[Field, ...]]] = [
     ("/known", ("X-A", "b")),
     ("/known", ("x-a", " b\t")),
     ("/known", ("X-A", "b"), ("X-a", "c")),
@@ -141,7 +142,7 @@ HEADS = [
     ("/open/a", ("Content-Length", "x")),
     ("/open/a", ("Cookie", "a=b"), ("Authorization", "Basic x")),
 ]
-BODIES = [
+BODIES: list[tuple[bytes, *tuple[Field, ...]]] = [
     (b'{"amount": 5}', JSON),
     (b'{"amount": 500.0}', JSON),
     (b'{"amount": 501}', JSON),

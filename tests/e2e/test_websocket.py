@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -491,7 +492,8 @@ def test_what_a_target_says_otherwise_is_not_passed_on(dial: Dial, room: Room, s
     before = len(agent.wire.received)
     room.write(sent)
     assert room.connection is not None
-    room.connection.socket.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):  # it may be closed already
+        room.connection.socket.shutdown(socket.SHUT_RDWR)
     assert agent.closed().code in (1000, 1005, 1011)
     agent.send(CloseConnection(1000))
     agent.wire.closed(5)
@@ -690,6 +692,32 @@ def test_a_server_as_people_use_it(wire: Wire, token: str) -> None:
     assert json.loads(text + event.data) == {"type": "say", "ssn": "[redacted]", "text": "é" * 40000}
     agent.send(CloseConnection(1000))
     assert agent.closed().code == 1000
+
+
+def test_what_is_kept_of_messages_has_a_limit_and_the_end_is_recorded(
+    make_gateway: MakeGateway, files: dict[str, str], room: Room, token: str
+) -> None:
+    limited = f"{files['gateway.yaml']}limits: {{buffered: 64KiB}}\n"
+    gateway = make_gateway({**files, "gateway.yaml": limited}).start()
+    text = json.dumps({"type": "say", "text": "a" * 40_000})
+    with gateway.dial() as wire, gateway.dial() as another:
+        assert wire.ask(asked(token, "/chat/kept", *HANDSHAKE)).status == 101
+        agent, held = Agent(wire), room.heard
+        for _ in range(3):  # what was decided is no longer kept
+            agent.send(TextMessage(text))
+        eventually(lambda: len(held) >= 3, "the target hears it")
+        agent.send(TextMessage(text[:-1], message_finished=False))
+        agent.send(Ping())
+        assert isinstance(agent.next(), Pong)
+        assert another.ask(asked(token, "/chat/much", *HANDSHAKE)).status == 101
+        greedy = Agent(another)
+        greedy.send(TextMessage(text[:-1], message_finished=False))
+        closed = greedy.closed()
+        assert (closed.code, closed.reason) == (1008, "The caller sends too much at once.")
+        assert gateway.stop() == 0
+    records = gateway.records(4, path="/chat/kept")
+    assert [(one["actions"][0][0], one["sent"]) for one in records] == [*[("send", True)] * 3, ("ws", True)]
+    assert "Fault" not in gateway.output
 
 
 def test_what_a_target_has_heard_is_recorded(

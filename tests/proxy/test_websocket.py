@@ -98,6 +98,7 @@ def case() -> Case:
     context.server.state = ConnectionState.OPEN
     flow.client_conn.state = ConnectionState.OPEN
     opened = exchange(flow)
+    opened.may_keep = lambda _: True
     opened.target, opened.sent = TARGET, True
     opened.principal = Principal("issuer", "agent", ("support",), time.time() + 60)
     opened.recheck = lambda _: None

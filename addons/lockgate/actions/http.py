@@ -157,9 +157,8 @@ def require_plain_parts(text: str) -> None:
         plain = normalize("NFKC", part)
         if plain != part and any(character in plain for character in SEPARATORS + "%"):
             raise RequestUnreadable("the path has a character that stands for a dot or a separator")
-        if any(character in part for character in BEST_FIT):
-            raise RequestUnreadable("the path has a character that stands for a dot or a separator")
-        if part not in (".", "..") and plain.replace(" ", "") in (".", ".."):
+        is_separator = any(character in part for character in BEST_FIT)
+        if is_separator or (part not in (".", "..") and plain.replace(" ", "") in (".", "..")):
             raise RequestUnreadable("the path has a character that stands for a dot or a separator")
 
 

@@ -199,6 +199,7 @@ class GatedStream(HttpStream):
             yield from super().flow_done()
             return
         self.child_layer = self._websocket = GatedWebsocket(self.context, self.flow)
+        _streaming.add(self)
         self._handle_event = self.passthrough  # type: ignore[method-assign]
         yield from self.child_layer.handle_event(events.Start())
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
@@ -539,8 +540,8 @@ class GatedStream(HttpStream):
 
 
 async def streams_ended(within: float) -> None:
-    """Wait until each answer that is streamed is over and recorded, for some seconds at most. Once the latch is shut
-    they are broken off.
+    """Wait until each answer that is streamed, and each WebSocket, is over and recorded, for some seconds at most. Once
+    the latch is shut they are broken off.
     """
     end = time.monotonic() + within
     while time.monotonic() < end and not all(exchange(stream.flow).finished for stream in _streaming):  # noqa: ASYNC110

@@ -148,6 +148,8 @@ class Gateway:
             if all(address[0] == "127.0.0.1" for address in proxyserver.listen_addrs()):
                 return
             await proxyserver.servers.update([])
+            for mode in modes:  # HTTP/3 is not spoken, and its UDP sockets may still be closing, which ends the start
+                object.__setattr__(mode, "transport_protocol", "tcp")
             await proxyserver.servers.update(modes)
 
     def _wrong(self) -> str | None:

@@ -6,10 +6,12 @@ What is between two hops ends here: pings, pongs, the reasons of close frames, h
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from mitmproxy import http
@@ -29,7 +31,7 @@ from lockgate.actions.websocket import close_reason
 from lockgate.errors import Refused
 from lockgate.exchange import Exchange, Message, exchange, session
 from lockgate.model import Verdict
-from lockgate.proxy import latch
+from lockgate.proxy import latch, pace
 from lockgate.proxy.internals import server
 from lockgate.proxy.latch import Shut
 from lockgate.refusals import Refusal
@@ -38,9 +40,11 @@ Commands = Generator[commands.Command, Any, None]
 
 LOOK = 1.0  # seconds from one look at whether the WebSocket may stay open to the next, and for which a close is awaited
 CROWD = 8  # reads of up to 64 KiB that wait for a decision; with more, nothing more is read
+TURN = 32  # frames that are read before others have their turn: 64 KiB may be 10,000 of them
 EARLY = "Something was sent before the WebSocket was open."
 EXPIRED = Refusal(401, "The caller is not identified: expired.")
 TOO_LARGE = Refusal(413, "A message is larger than the target's limit.", "Send less at once.")
+TOO_MUCH = Refusal(429, "The caller sends too much at once.", "Wait for messages to be decided.")
 GONE = Refusal(502, "The target has closed the WebSocket.")
 FAULTY = "A message was kept by the gateway."
 
@@ -126,7 +130,7 @@ class GatedWebsocket(layer.Layer):
         if self.early and side is self._agent:
             raise Shut(EARLY)
         side.frames.receive_data(data)
-        for event in side.frames.events():
+        for number, event in enumerate(side.frames.events(), start=1):
             if isinstance(event, (TextMessage, BytesMessage)):
                 yield from self._gather(side, event)
             elif isinstance(event, Ping):
@@ -135,15 +139,29 @@ class GatedWebsocket(layer.Layer):
                 yield from self._closing(side, event)
             if self._over:
                 return
+            if number % TURN == 0:
+                yield pace.Elsewhere(partial(asyncio.sleep, 0))
 
     def _gather(self, side: Side, part: TextMessage | BytesMessage) -> Commands:
-        side.content += part.data.encode() if isinstance(part, TextMessage) else part.data
-        if len(side.content) > side.limit:
+        data = part.data.encode() if isinstance(part, TextMessage) else part.data
+        side.content += data
+        refusal = TOO_LARGE if len(side.content) > side.limit else None
+        if refusal is None and not self._may_keep(side, len(data)):
+            refusal = TOO_MUCH
+        if refusal is not None:
             side.content.clear()
-            yield from self._decide(side, Message(side is self._agent, isinstance(part, TextMessage), b""), TOO_LARGE)
+            yield from self._decide(side, Message(side is self._agent, isinstance(part, TextMessage), b""), refusal)
         elif part.message_finished:
             content, side.content = bytes(side.content), bytearray()
             yield from self._decide(side, Message(side is self._agent, isinstance(part, TextMessage), content))
+            self._may_keep(side, -len(content))
+
+    def _may_keep(self, side: Side, size: int) -> bool:
+        """Whether so many bytes more of messages may be kept; fewer, where they are let go. A target's have a limit of
+        their own, an agent's count with the bodies of its other requests.
+        """
+        keep = self._opened.may_keep
+        return side is self._target or (keep is not None and keep(size))
 
     def _decide(self, side: Side, message: Message, refusal: Refusal | None = None) -> Commands:
         """Have one message decided and recorded, and release it where it may be."""
