@@ -20,7 +20,7 @@ from OpenSSL import SSL
 from harness.pki import Authority
 from lockgate.credentials.client_cert import ClientCertificate, client_cert
 from lockgate.model import CertificateFiles, CredentialSpec, SecretSource, TargetTls
-from lockgate.proxy import handshake
+from lockgate.proxy import handshake, pace
 
 NAME = "bank.example"
 Serve = Callable[..., ssl.SSLContext]
@@ -224,8 +224,7 @@ def closed(layer: TLSLayer, data: bytes) -> None:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TLSLayer, "receive_close", TLSLayer.receive_close)
-    handshake.install()
+    monkeypatch.setattr(TLSLayer, "receive_close", pace.receive_close)
 
 
 def closes(child: Child) -> int:

@@ -15,6 +15,7 @@ from itertools import chain
 from math import isinf
 from typing import Any, NoReturn
 
+from lockgate.bodies.content_type import media_type
 from lockgate.errors import BodyUnreadable
 
 MAX_DEPTH = 128
@@ -239,17 +240,4 @@ def is_json(content_type: str | None) -> bool:
     return JSON_TYPE.fullmatch(media_type(content_type) or "") is not None
 
 
-def media_type(content_type: str | None) -> str | None:
-    """The media type of a Content-Type, in lower case; None where there is none, or where it has parameters.
-
-    The one parameter allowed is `charset=utf-8`, at most once: any other might change what the body means.
-    """
-    if content_type is None:
-        return None
-    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    plain = parameters in ([], [""]) or (len(parameters) == 1 and parameters[0] in UTF8_PARAMETERS)
-    return kind if plain else None
-
-
 JSON_TYPE = re.compile(r"application/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json")
-UTF8_PARAMETERS = ("charset=utf-8", 'charset="utf-8"')

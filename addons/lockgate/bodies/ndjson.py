@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockgate.bodies.json import dumps_line, media_type, parse
+from lockgate.bodies.content_type import media_type
+from lockgate.bodies.json import dumps_line, parse
 from lockgate.bodies.lines import Lines
 
 MAX_LINE = 256 * 1024  # bytes: what is kept at most

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lockgate.bodies.json import dumps_line, media_type, parse
+from lockgate.bodies.content_type import media_type
+from lockgate.bodies.json import dumps_line, parse
 from lockgate.bodies.lines import Lines
 from lockgate.errors import BodyTooLarge, BodyUnreadable
 

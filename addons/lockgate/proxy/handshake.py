@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Generator
-from typing import Any
 
-from mitmproxy.proxy import commands, tunnel
 from OpenSSL import SSL
 
 from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.model import TargetTls
-from lockgate.proxy.internals import DEFAULT_HOSTFLAGS, net_tls, tls_layers
+from lockgate.proxy.internals import DEFAULT_HOSTFLAGS, net_tls
 
 VERSIONS = {"1.2": net_tls.Version.TLS1_2, "1.3": net_tls.Version.TLS1_3}
 HTTP1 = b"http/1.1"
@@ -71,21 +68,3 @@ def connect(context: SSL.Context, name: str, protocols: tuple[bytes, ...] = (HTT
     connection.set_alpn_protos(list(protocols))
     connection.set_connect_state()
     return connection
-
-
-def receive_close(self: Any) -> Generator[commands.Command, Any, None]:
-    """In place of mitmproxy's, which takes a fatal alert for a close that it has told of already: TLS 1.3 refuses a
-    client's certificate with one after the handshake, and the request would wait for ever.
-    """
-    try:
-        self.tls.recv(1)  # everything that came has been read
-    except SSL.ZeroReturnError:
-        return  # a close_notify, told of when it came
-    except SSL.Error:
-        pass
-    yield from tunnel.TunnelLayer.receive_close(self)
-
-
-def install() -> None:
-    """Replace mitmproxy's end of a TLS connection."""
-    tls_layers.TLSLayer.receive_close = receive_close  # type: ignore[method-assign]

@@ -448,7 +448,8 @@ def to_origin_form(request: http.Request) -> bool:
 
 def install() -> None:
     """Replace both sides of mitmproxy's HTTP/2, and what its reading waits for."""
-    tls_layers.HTTP_ALPNS = (ALPN, b"http/1.1")  # type: ignore[assignment]  # of what an agent offers; HTTP/3 is not for TLS over TCP
+    # Of what an agent offers: HTTP/3 is not for TLS over TCP.
+    tls_layers.HTTP_ALPNS = (ALPN, b"http/1.1")  # type: ignore[assignment]
     http_layers.Http2Server = BoundedHttp2Server  # type: ignore[misc]
     http_layers.Http2Client = BoundedHttp2Client  # type: ignore[misc]
     drained = server.ConnectionHandler.drain_writers

@@ -84,9 +84,11 @@ async def hook_task(self: Any, hook: commands.StartHook) -> None:
 
 
 def receive_close(self: Any) -> Generator[commands.Command, Any, None]:
-    """In place of mitmproxy's, which takes an alert for a proper end, and does not pass it on."""
+    """In place of mitmproxy's, which takes a fatal alert for a close that it has told of already: TLS 1.3 refuses a
+    client's certificate with one after the handshake, and the request would wait for ever.
+    """
     try:
-        self.tls.recv(1)
+        self.tls.recv(1)  # everything that came has been read
     except SSL.ZeroReturnError:
         return  # it was closed properly, and what is above knows
     except SSL.Error:

@@ -230,4 +230,3 @@ def install(unguarded: Callable[..., Any] = proxy_server.ConnectionHandler.open_
                 known.pop(command.connection.id, None)
 
     proxy_server.ConnectionHandler.open_connection = open_connection  # type: ignore[method-assign]
-    handshake.install()
