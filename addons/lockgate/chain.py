@@ -27,7 +27,7 @@ def stages(runtime: Runtime) -> tuple[Any, ...]:
         Local(runtime),  # the gateway's own answers, on its reserved host
         Read(),  # what: request to target, actions and facts, in one canonical form
         Decide(runtime),  # may they: actions and facts to a decision
-        Approve(),  # a decision to hold waits for a person
+        Approve(runtime),  # a decision to hold waits for a person
         Inject(runtime),  # the gateway's own credential, onto the exchange
         Mask(runtime),  # sensitive values out of the answer
         Record(runtime),  # the intent before the request is sent, the flow when it is over

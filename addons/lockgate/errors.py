@@ -7,6 +7,8 @@ LockgateError
 ├── KeysUnavailable      an issuer's keys cannot be had
 │   └── KeysWithdrawn        what an issuer publishes has none that may be used
 ├── AssertionUnverified  an assertion has to be verified first, which takes its time
+├── VoteRefused          a person's decision on what is held does not count
+├── TooManyHeld          no more requests can be held now
 ├── StoreUnavailable     it cannot be told, or not be kept, what was used before
 ├── Unanswered           another service gave no answer that can be used
 ├── RulesInvalid         the rules directory has errors: all of them, each with its place
@@ -71,6 +73,20 @@ class KeysWithdrawn(KeysUnavailable):
 
 class AssertionUnverified(LockgateError):
     """Raised when a SAML assertion has not been verified yet, or not by what its issuer signs with now."""
+
+
+class VoteRefused(LockgateError):
+    """Raised when a person's decision on a held request does not count: `status` is that of an HTTP answer (403 not
+    theirs to make, 404 nothing such, 409 too late or not what was shown, 422 something is missing). Its text is theirs.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class TooManyHeld(LockgateError):
+    """Raised when a request would have to be held, and as many are as may be: of its caller, or in all."""
 
 
 class StoreUnavailable(LockgateError):

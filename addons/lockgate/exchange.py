@@ -24,12 +24,14 @@ from lockgate.credentials.client_cert import ClientCertificate
 from lockgate.credentials.credential import Credential, Signer
 from lockgate.identity.presented import Presented
 from lockgate.limits import Holder
-from lockgate.model import Action, Decision, HttpFacts, Principal, Target
+from lockgate.model import Action, Decision, Hold, HttpFacts, Principal, Target
 from lockgate.policy.generation import Generation
 from lockgate.recordings.delivered import Delivered
 from lockgate.refusals import Refusal
 
 IDENTITY_HEADERS = ("proxy-authorization", "authorization", "cookie")
+
+ENCODINGS_ASKED_FOR = frozenset({b"accept-encoding", b"grpc-accept-encoding"})
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -57,6 +59,16 @@ class Outgoing:
             path=request.path,
             headers=tuple(request.headers.fields),
             body=request.raw_content or b"",
+        )
+
+    def is_what_was_held(self, held: Outgoing) -> bool:
+        """Whether it is what a person has approved: less header fields that ask for a part, which Mask takes out, and
+        in an encoding that can be masked.
+        """
+        fields = [field for field in self.headers if field[0].lower() not in ENCODINGS_ASKED_FOR]
+        return set(fields) <= set(held.headers) and (
+            (self.method, self.scheme, self.host, self.port, self.path, self.body)
+            == (held.method, held.scheme, held.host, held.port, held.path, held.body)
         )
 
     def contains(self, presented: Presented) -> bool:
@@ -198,6 +210,13 @@ class Exchange:
     standing: Generation | None = None  # Decide: the rules that were last found to allow it
     stood_at: float = 0.0  # Decide: when that was, in monotonic seconds
     recheck: Callable[[Exchange], None] | None = None  # Decide: the door calls it before each part of a streamed answer
+    held: Outgoing | None = None  # Approve: what waited for a person; nothing else may go on
+    met: frozenset[Hold] = frozenset()  # Approve: the holds that persons have approved, or granted ahead
+    approval: str | None = None  # Approve: the id of what they approved
+    grants: tuple[str, ...] = ()  # Approve: of what was granted ahead
+    waited: float = 0.0  # Approve: seconds
+    spend: Callable[[], Coroutine[None, None, None]] | None = None  # Approve: Record uses the approval up
+    gone: Callable[[], bool] | None = None  # the door: whether the agent has given the request up
     credential: Credential | Signer | None = field(default=None, repr=False)  # Inject; the door: what a signer made
     certificate: ClientCertificate | None = field(default=None, repr=False)  # Inject
     masked: bool = False  # Mask

@@ -130,12 +130,23 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """What a hold asks for: `quorum` persons of a role in `approvers` (none: of any), within `timeout` seconds."""
+class Hold:
+    """What a rule that holds asks for: `quorum` persons of a role in `approvers` (none: of any), within `timeout`
+    seconds (None: what the gateway says), with a reason each where `require_reason` says so. A grant lasts `max_grant`
+    seconds at most; 0 is none.
 
+    `rule` is `role/rule-id`, `reason` the rule's own text, `digest` the SHA-256 of what the rule says: one whose text
+    is another is another hold.
+    """
+
+    rule: str
+    digest: str
+    reason: str | None = None
     approvers: tuple[str, ...] = ()
     quorum: int = 1
     timeout: float | None = None
+    require_reason: bool = False
+    max_grant: float = 0.0
 
 
 class Outcome(StrEnum):
@@ -166,7 +177,8 @@ class Decision(NamedTuple):
 
     `rule` is the deciding rule (`role/rule-id`), None when nothing matched; `reason` is that rule's own text.
     `masks` and `shows` are those of every matching rule, the role's, the target's and the guardrails'. `redactions`
-    are what is left out of the record of the request: JSONPaths over its body, `query.NAME` and `headers.NAME`.
+    are what is left out of the record of the request: JSONPaths over its body, `query.NAME` and `headers.NAME`. Of a
+    verdict to hold, `holds` are all that have to be met.
     """
 
     verdict: Verdict
@@ -176,6 +188,7 @@ class Decision(NamedTuple):
     masks: tuple[Mask, ...] = ()
     shows: tuple[Show, ...] = ()
     redactions: tuple[str, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
     @property
     def alters(self) -> bool:
@@ -465,6 +478,42 @@ class GatewayLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Approvals:
+    """Who may approve what is held, where, and how long anybody waits. Times in seconds, sizes in bytes.
+
+    Approvers' tokens are of the gateway's issuers, for `audience`; the development issuer's count with `dev` only.
+    `requester` is a JSONPath over the claims of the caller's token: whom it names asks too. `wait` is for how long a
+    connection waits, `timeout` for how long anybody is asked. `listen` is the address of the API and the page, `url`
+    what its links begin with, `tls` its certificate with chain, and key. `pending` and `per_principal` are how many
+    may be held at once, `body` is how large the body may be of a request that is shown to a person.
+    """
+
+    audience: str = "lockgate-approvals"
+    wait: float = 45.0
+    timeout: float = 900.0
+    listen: tuple[str, int] | None = None
+    url: str = ""
+    tls: tuple[Path, Path] | None = None
+    dev: bool = False
+    requester: str | None = None
+    sign_in: SignIn | None = None
+    pending: int = 1000
+    per_principal: int = 100
+    body: int = 256 * 1024
+    notify: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How approvers sign in on the page: the OpenID provider, by its issuer, and the client that the page is there."""
+
+    issuer: str
+    client_id: str
+    client_secret: SecretSource | None = None
+    scope: str = "openid"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes.
 
@@ -478,3 +527,4 @@ class GatewayConfig:
     lists: Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]] = field(default_factory=dict)
     limits: GatewayLimits = GatewayLimits()
     recordings_reserve: int = 64 * 1024 * 1024
+    approvals: Approvals = Approvals()

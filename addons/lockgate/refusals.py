@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 TITLES = {
+    202: "Approval pending",
     400: "Unreadable request",
     401: "Identity required",
     403: "Denied",
     404: "Not found",
     405: "Method not allowed",
     407: "Identity required",
-    409: "Approval pending",
+    409: "Approval needed",
     413: "Too large",
     415: "Encoding or type not accepted",
     429: "Too much at once",
@@ -21,6 +22,7 @@ TITLES = {
     503: "Gateway not ready",
 }
 REASONS = {
+    202: b"Accepted",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",
@@ -35,7 +37,10 @@ REASONS = {
     503: b"Service Unavailable",
 }
 # https://grpc.github.io/grpc/core/md_doc_statuscodes.html; UNAVAILABLE says that it can be tried again.
-GRPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16, 409: 9, 413: 8, 415: 12, 429: 8, 502: 14, 503: 14}
+GRPC_STATUS = {
+    202: 14, 400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16,
+    409: 9, 413: 8, 415: 12, 429: 8, 502: 14, 503: 14,
+}
 GRPC_INTERNAL = 13
 GRPC_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 CHALLENGE = b'Bearer realm="lockgate", Basic realm="lockgate"'
@@ -46,7 +51,7 @@ class Refusal:
     """Why a request does not go on, in words an agent can act on. No internals, nothing the target said.
 
     `rule` is `role/rule-id` where a rule decided. `close` asks that the client connection be closed afterwards.
-    `retry_after` is in seconds.
+    `retry_after` is in seconds. `approval_id` is of what a person decides, `status_url` where that is told.
     """
 
     status: int
@@ -57,6 +62,8 @@ class Refusal:
     close: bool = False
     sent_upstream: bool = False
     retry_after: int | None = None
+    approval_id: str = ""
+    status_url: str = ""
 
     @property
     def title(self) -> str:
@@ -74,6 +81,8 @@ class Refusal:
             "rule": self.rule,
             "request_id": self.request_id,
             "next_steps": self.next_steps,
+            "approval_id": self.approval_id,
+            "status_url": self.status_url,
         }
         return json.dumps({name: value for name, value in members.items() if value}).encode() + b"\n"
 
@@ -115,3 +124,12 @@ TOKEN_INSIDE = Refusal(
     403, "The request carries the caller's own token.", "Leave it out: the gateway adds what the target needs."
 )
 NOT_KNOWN = Refusal(503, "It cannot be read what has been revoked.", "Tell the operator; nothing was sent.")
+NOT_KEPT = Refusal(503, "Approvals cannot be kept now.", "Try again later; if it stays so, tell the operator.")
+NOBODY = Refusal(503, "Nobody can be asked: the gateway has no place for approvals.", "Tell the operator.")
+FULL = Refusal(429, "Too many requests are held already.", "Wait until some are decided.", retry_after=60)
+
+
+def pending(rule: str | None, reason: str | None) -> Refusal:
+    """What a held request is told that nobody has decided about yet; the gateway adds where that is told."""
+    again = "Send the same request again later, unchanged: it goes on once, after it was approved."
+    return Refusal(409, reason or "A person has to approve this.", again, rule)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lockgate import __version__
+from lockgate.approvals.desk import Desk
+from lockgate.approvals.recent import RecentDecisions
+from lockgate.approvals.tinydb import TinyStore
 from lockgate.credentials.registry import Credentials
-from lockgate.errors import RulesInvalid, SetupError
+from lockgate.errors import RulesInvalid, SetupError, StoreUnavailable
 from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
 from lockgate.limits import group
-from lockgate.model import GatewayConfig
+from lockgate.model import GatewayConfig, Issuer, Principal
 from lockgate.policy import documents
 from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
@@ -37,6 +42,7 @@ class InForce:
 
     generation: Generation
     verifier: Verifier
+    approvers: Verifier
 
 
 class Runtime:
@@ -51,12 +57,16 @@ class Runtime:
     credentials: Credentials
     revocations: Revocations
     recorder: Recorder
+    desk: Desk
     recordings_dir: Path
     strangers: StrangersTally
     hash_key: bytes
 
     def __init__(self) -> None:
         self.workers = Workers()
+        self.held: dict[str, str] = {}  # the approvals that requests wait for just now, by their flows' ids
+        self.recent = RecentDecisions()
+        self._background: set[asyncio.Task[None]] = set()
 
     def start(self, rules: Path, recordings: str = "", state: str = "") -> None:
         """Load the rules, make the state's directory, open and repair the recordings.
@@ -81,6 +91,15 @@ class Runtime:
         self.strangers = StrangersTally()
         self.recorder = Recorder(self.recordings_dir)
         self.recorder.start({"version": __version__, "generation": generation.id})
+        self.desk = Desk(
+            TinyStore(self._state, key(self._state, "approvals")),
+            note=self.recorder.event,
+            keep=self.recorder.durable_event,
+        )
+        try:
+            self.desk.open()
+        except StoreUnavailable as error:
+            raise SetupError(str(error)) from error
         keep(self.recordings_dir, generation.id, generation.files)
 
     def prepare(self, files: Mapping[str, bytes]) -> InForce:
@@ -114,6 +133,9 @@ class Runtime:
     def _note_revoked(self, entries: Sequence[Revocation]) -> None:
         """Record what is revoked from now on. Raises RecordingUnavailable."""
         self.recorder.event("revocations", {"revocations": [each.document() for each in entries]})
+        ending = asyncio.get_running_loop().create_task(self.desk.end_revoked(partial(_is_revoked, entries)))
+        self._background.add(ending)
+        ending.add_done_callback(self._background.discard)
 
     def note_refused(self, problems: Sequence[str]) -> None:
         """Record that changed rules were not taken. Raises RecordingUnavailable."""
@@ -151,7 +173,12 @@ class Runtime:
         return datetime.now(UTC)
 
     def _in_force(self, generation: Generation) -> InForce:
-        return InForce(generation, Verifier(generation.gateway.issuers, self._state, self._key_caches))
+        issuers = generation.gateway.issuers
+        return InForce(
+            generation,
+            Verifier(issuers, self._state, self._key_caches),
+            Verifier(approvers(generation.gateway), self._state, self._key_caches),
+        )
 
     def _places(self, gateway: GatewayConfig) -> tuple[Path, Path]:
         """The directories of the recordings and of the state."""
@@ -173,3 +200,17 @@ class Runtime:
         ]
         if problems:
             raise RulesInvalid(problems)
+
+
+def approvers(gateway: GatewayConfig) -> list[Issuer]:
+    """Whose tokens approve: the issuers', for another audience. Assertions do not, nor what is given for them."""
+    config = gateway.approvals
+    return [
+        replace(issuer, audience=config.audience)
+        for issuer in gateway.issuers
+        if issuer.saml is None and (config.dev or not issuer.dev)
+    ]
+
+
+def _is_revoked(entries: Sequence[Revocation], principal: Principal, target: str) -> bool:
+    return any(each.is_about(principal, target) for each in entries)

@@ -50,7 +50,7 @@ def test_held(explain: Callable[..., object], body: Callable[[str], str]) -> Non
     assert ended.code == 1
     lines = ended.out.splitlines()
     assert lines[0].startswith("HOLD  by support/big ")
-    assert "503 Finance decides. Approvals cannot be given on this gateway yet." in lines[1]
+    assert "409 Finance decides." in lines[1]
     assert lines[2] == (
         "  approval     by 1 of finance or audit, within 15m  (support/big); this version refuses what is held"
     )

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lockgate.cli.printed import approval_text, duration, mask_text, moment, origin, say
-from lockgate.model import Approval, Mask, Target
+from lockgate.cli.printed import duration, hold_text, mask_text, moment, origin, say
+from lockgate.model import Hold, Mask, Target
 
 LONG = "deny " + "word " * 30
 
@@ -58,8 +58,8 @@ def test_mask(mask: Mask, text: str) -> None:
 
 
 def test_approval() -> None:
-    assert approval_text(Approval()) == "by 1 of anybody who may approve"
-    assert approval_text(Approval(("a", "b"), 2, 60.0)) == "by 2 of a or b, within 1m"
+    assert hold_text(Hold("r/h", "")) == "by 1 of anybody who may approve"
+    assert hold_text(Hold("r/h", "", approvers=("a", "b"), quorum=2, timeout=60.0)) == "by 2 of a or b, within 1m"
 
 
 def test_moment_and_origin() -> None:

@@ -34,9 +34,8 @@ from lockgate.model import Decision, Mask, Show, Target, Verdict
 from lockgate.policy.cases import OWN_HOST, Answer, Request, Response, principal, url
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
-from lockgate.refusals import Refusal
+from lockgate.refusals import Refusal, pending
 from lockgate.stages import mask, read
-from lockgate.stages.approve import Approve
 from lockgate.stages.decide import Decide
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -106,7 +105,8 @@ def through_the_stages(generation: Generation, request: Request) -> tuple[Exchan
         reading.requestheaders(flow)
         asyncio.run(reading.request(flow))
         Decide(SimpleNamespace(now=lambda: NOW, revocations=Revocations(Path("none")))).request(flow)
-        Approve().request(flow)
+        if found.decision and found.decision.verdict is Verdict.HOLD:
+            return found, pending(found.decision.rule, found.decision.reason)
     except Refused as refused:
         return found, refused.refusal
     return found, None

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from lockgate.cli.main import main
+from lockgate.errors import TokenRejected
 from lockgate.identity.dev import key_path
 from lockgate.identity.jwt import Verifier
 from lockgate.policy.load import load
@@ -64,6 +66,25 @@ def test_json(run, rules):
     assert document.pop("token").count(".") == 2
     assert abs(document.pop("expires_at") - time.time() - 3600) < 10
     assert document == {"issuer": "lockgate-dev", "subject": "dev", "roles": ["support"]}
+
+
+def test_an_approver_s_token_is_not_an_agent_s(run, rules):
+    (rules / "gateway.yaml").write_text(f"{DEV}approvals: {{dev: true, audience: persons}}\n")
+    code, output, _ = run("--approver", "--role", "finance", "--subject", "ada")
+    assert code == 0
+    (issuer,) = load(rules).gateway.issuers
+    for_approvals = Verifier([replace(issuer, audience="persons")], rules.parent / ".lockgate")
+    assert for_approvals.verify(output.strip(), time.time(), True).subject == "ada"
+    for_agents = Verifier([issuer], rules.parent / ".lockgate")
+    with pytest.raises(TokenRejected):
+        for_agents.verify(output.strip(), time.time(), True)
+
+
+def test_an_approver_s_token_needs_rules_that_take_it(run, rules):
+    code, output, errors = run("--approver", "--role", "finance")
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert "add `dev: true` under `approvals:`" in errors
+    assert not (rules.parent / ".lockgate").exists()
 
 
 def test_a_terminal_gets_a_note(run, rules, monkeypatch):

@@ -161,7 +161,7 @@ def test_what_is_allowed_arrives(own: Gateway, upstream: RecordingUpstream, toke
 def test_a_hold_arrives_nowhere_and_says_why(own: Gateway, upstream: RecordingUpstream, token: str) -> None:
     seen = upstream.watch()
     problem = refused(own.ask("POST", "/refunds", token, JSON_TYPE, body=b'{"amount": 5}'), 503)
-    assert "Approvals cannot be given on this gateway yet." in problem["detail"]
+    assert "Nobody can be asked" in problem["detail"]
     assert (seen.connections, seen.raw) == (0, b"")
 
 

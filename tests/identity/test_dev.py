@@ -116,8 +116,9 @@ def test_state_that_cannot_be_made(tmp_path):
         mint(tmp_path / "file", ["x"], 60, NOW)
 
 
-def test_issuer_is_always_the_same():
-    issuer = dev_issuer(Issuer("x", "y", ("RS256",), "$.other", alias={"a": "b"}, max_ttl=60.0))
+@pytest.mark.parametrize("audience", ["lockgate", "lockgate-approvals"])
+def test_issuer_is_always_the_same_but_for_its_audience(audience):
+    issuer = dev_issuer(Issuer("x", audience, ("RS256",), "$.other", alias={"a": "b"}, max_ttl=60.0))
     assert issuer == Issuer(
-        "lockgate-dev", "lockgate", ("EdDSA",), "$.roles[*]", alias={"a": "b"}, max_ttl=60.0, dev=True
+        "lockgate-dev", audience, ("EdDSA",), "$.roles[*]", alias={"a": "b"}, max_ttl=60.0, dev=True
     )

@@ -210,7 +210,7 @@ WRONG = [
     pytest.param(
         role("allow: POST crm /x\nwebhook: none"),
         "roles/support.yaml:5:5: unknown key webhook: known here: id, hold, deny, when, unless, types, expires, mask,"
-        " show, detect, redact_request, approvers, quorum, timeout, reason, allow, query",
+        " show, detect, redact_request, approvers, quorum, timeout, require_reason, max_grant, reason, allow, query",
         id="unknown-key",
     ),
     pytest.param(
@@ -405,7 +405,7 @@ WRONG = [
     pytest.param(
         {"guardrails.yaml": "rules:\n  - {id: g, allow: any crm /**}\n"},
         "guardrails.yaml:2:13: unknown key allow: known here: id, hold, deny, when, unless, types, expires,"
-        " mask, show, detect, redact_request, approvers, quorum, timeout, reason",
+        " mask, show, detect, redact_request, approvers, quorum, timeout, require_reason, max_grant, reason",
         id="guardrail-that-allows",
     ),
     # Targets.
@@ -763,8 +763,8 @@ WRONG = [
         id="dev-issuer-with-more",
     ),
     pytest.param(
-        gateway("issuers:\n  - dev: true\napprovals: {wait: 45s}\n"),
-        "gateway.yaml:3:1: unknown key approvals: known here: issuers, lists, recordings, limits, state",
+        gateway("issuers:\n  - dev: true\nmetrics: {listen: 1}\n"),
+        "gateway.yaml:3:1: unknown key metrics: known here: issuers, lists, recordings, limits, approvals, state",
         id="unsupported-section",
     ),
     pytest.param(
@@ -780,7 +780,7 @@ WRONG = [
     ),
     pytest.param(
         role("allow: GET crm /x\napprovers: [finance]"),
-        "roles/support.yaml:3:5: approvers, quorum and timeout are a hold's: leave them out",
+        "roles/support.yaml:3:5: approvers, quorum, timeout, require_reason and max_grant are a hold's: leave them out",
         id="approvers-of-an-allow",
     ),
     pytest.param(

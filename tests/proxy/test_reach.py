@@ -282,7 +282,6 @@ async def test_a_connection_is_vetted_until_it_is_closed(
     session(client).dials[server.id] = Dialled(wanted)
     session(client).vetted["another"] = Vetted(Dialled(wanted), frozenset())
     monkeypatch.setattr(proxy_server.ConnectionHandler, "open_connection", None)
-    monkeypatch.setattr(handshake, "install", lambda: None)
     reach.install(open_connection)
     opened: Any = proxy_server.ConnectionHandler.open_connection
     with pytest.raises(fault) if fault else nullcontext():

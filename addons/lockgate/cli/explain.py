@@ -12,11 +12,11 @@ import click
 
 from lockgate.bodies.json import parse
 from lockgate.cli.printed import (
-    approval_document,
-    approval_text,
     dump,
     field,
     heading,
+    hold_document,
+    hold_text,
     mask_document,
     mask_text,
     moment,
@@ -210,7 +210,7 @@ def account_document(account: Account) -> dict[str, Any]:
         "outcome": account.outcome or account.bearing.name.lower().replace("_", "-"),
         "why_not": account.reason or None,
         "query": sorted(rule.query) if rule.query is not None else None,
-        "approval": approval_document(rule.approval),
+        "approval": hold_document(rule.hold),
     }
 
 
@@ -242,9 +242,9 @@ def tell_verdict(explained: Explained, rules: Path) -> None:
     if refusal is not None:
         field("agent gets", f"{refusal.status} {refusal.detail} {refusal.next_steps}".rstrip())
     for account in explained.accounts:
-        approval = account.rule.approval
-        if decision and decision.verdict is Verdict.HOLD and account.bearing is Bearing.DECIDES and approval:
-            field("approval", f"{approval_text(approval)}  ({account.rule.name}); this version refuses what is held")
+        hold = account.rule.hold
+        if decision and decision.verdict is Verdict.HOLD and account.bearing is Bearing.DECIDES and hold:
+            field("approval", f"{hold_text(hold)}  ({account.rule.name})")
 
 
 def because(explained: Explained, rules: Path) -> str:

@@ -14,6 +14,7 @@ from lockgate import __version__
 from lockgate.errors import LockgateError
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
+    "approvals": "lockgate.cli.approvals.command",
     "check": "lockgate.cli.check",
     "doctor": "lockgate.cli.doctor",
     "explain": "lockgate.cli.explain",

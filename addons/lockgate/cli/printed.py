@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lockgate.model import Approval, Mask, Show, Target
+from lockgate.model import Hold, Mask, Show, Target
 from lockgate.recordings.visible import visible
 
 WIDEST = 100  # columns: longer lines are hard to follow
@@ -61,11 +61,13 @@ def mask_text(mask: Mask) -> str:
     return f"{mask.path}: {mask.kind}{argument}"
 
 
-def approval_text(approval: Approval) -> str:
-    """Who may approve a hold: `2 of finance or audit, within 15m`."""
-    who = " or ".join(approval.approvers) or "anybody who may approve"
-    waits = f", within {duration(approval.timeout)}" if approval.timeout else ""
-    return f"by {approval.quorum} of {who}{waits}"
+def hold_text(hold: Hold) -> str:
+    """Who may approve a hold: `by 2 of finance or audit, within 15m`."""
+    who = " or ".join(hold.approvers) or "anybody who may approve"
+    waits = f", within {duration(hold.timeout)}" if hold.timeout else ""
+    why = ", each with a reason" if hold.require_reason else ""
+    grant = f", or ahead for up to {duration(hold.max_grant)}" if hold.max_grant else ""
+    return f"by {hold.quorum} of {who}{waits}{why}{grant}"
 
 
 def duration(seconds: float) -> str:
@@ -93,11 +95,17 @@ def show_document(show: Show) -> dict[str, Any]:
     return {"paths": list(show.paths), "rule": show.rule}
 
 
-def approval_document(approval: Approval | None) -> dict[str, Any] | None:
-    """The timeout in seconds."""
-    if approval is None:
+def hold_document(hold: Hold | None) -> dict[str, Any] | None:
+    """Times in seconds."""
+    if hold is None:
         return None
-    return {"approvers": list(approval.approvers), "quorum": approval.quorum, "timeout": approval.timeout}
+    return {
+        "approvers": list(hold.approvers),
+        "quorum": hold.quorum,
+        "timeout": hold.timeout,
+        "require_reason": hold.require_reason,
+        "max_grant": hold.max_grant,
+    }
 
 
 def dump(document: Any) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from lockgate.cli.printed import (
-    approval_document,
-    approval_text,
     dump,
     field,
     heading,
+    hold_document,
+    hold_text,
     mask_document,
     mask_text,
     moment,
@@ -166,7 +166,7 @@ def part_document(part: Part, beside: Sequence[Part]) -> dict[str, Any]:
         "expires": moment(rule.expires) if rule.expires else None,
         "expired": part.expired,
         "reason": rule.reason,
-        "approval": approval_document(rule.approval),
+        "approval": hold_document(rule.hold),
         "query": sorted(rule.query) if rule.query is not None else None,
         "masks": [mask_document(mask) for mask in rule.masks],
         "shows": [show_document(each) for each in rule.shows],
@@ -203,8 +203,8 @@ def tell_part(part: Part, beside: Sequence[Part], rules: Path) -> None:
     for key, condition in (("when", rule.when), ("unless", rule.unless)):
         if condition is not None:
             say(f"{key} {one_line(condition.text)}", 9)
-    if rule.approval is not None:
-        say(f"approval {approval_text(rule.approval)}", 9)
+    if rule.hold is not None:
+        say(f"approval {hold_text(rule.hold)}", 9)
     if rule.query is not None:
         say(f"takes {listed(rule.query)} only", 9)
     for mask in rule.masks:

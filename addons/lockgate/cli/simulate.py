@@ -33,7 +33,7 @@ from lockgate.policy.cases import Answer, Request, Response
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
-from lockgate.refusals import Refusal
+from lockgate.refusals import Refusal, pending
 
 HASH_KEY = bytes(32)  # of a gateway that there is not: its hashes tell nobody anything
 
@@ -185,9 +185,7 @@ def refusal_of(decision: Decision, verb: str) -> Refusal | None:
         then = "Follow the reason." if decision.reason else "Ask for something a rule allows."
         return Refusal(403, decision.reason or default, f"Do not retry unchanged. {then}", rule)
     if decision.verdict is Verdict.HOLD:
-        reason = decision.reason or f"The rule {rule} holds this for a person."
-        detail = f"{reason} Approvals cannot be given on this gateway yet."
-        return Refusal(503, detail, "Ask a person to do it another way.", rule)
+        return pending(rule, decision.reason)
     return None
 
 

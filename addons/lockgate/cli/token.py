@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.identity.dev import ISSUER, mint
+from lockgate.identity.dev import AUDIENCE, ISSUER, mint
 from lockgate.model import GatewayConfig
 from lockgate.policy.load import load
 
@@ -52,21 +52,30 @@ def duration(ctx: click.Context, param: click.Parameter, value: str) -> int:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where that gateway keeps its state, if not where its rules say.",
 )
+@click.option("--approver", is_flag=True, help="For deciding what is held, not for an agent's requests.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object: token, issuer, subject, roles, expires_at.")
-def token(roles: tuple[str, ...], subject: str, ttl: int, rules: Path, state: Path | None, as_json: bool) -> None:
+def token(
+    roles: tuple[str, ...], subject: str, ttl: int, rules: Path, state: Path | None, approver: bool, as_json: bool
+) -> None:
     """Print a token of the local development issuer.
 
-    The gateway honours it only from this machine, and only where rules/gateway.yaml names the issuer `- dev: true`.
+    The gateway honours it only from this machine, and only where rules/gateway.yaml names the issuer `- dev: true`;
+    an approver's only where it says `dev: true` under `approvals:` too.
 
     \b
     export HTTPS_PROXY=http://agent:$(lockgate token --role support)@127.0.0.1:8080
+    export LOCKGATE_TOKEN=$(lockgate token --approver --role finance --subject ada)
     """
     if not all((*roles, subject)):
         raise click.UsageError("a role or subject must not be empty")
     gateway = load(rules).gateway
     require_dev_issuer(gateway, rules, ttl)
+    if approver and not gateway.approvals.dev:
+        where = rules / "gateway.yaml"
+        raise click.UsageError(f"{where} takes no development tokens for approvals; add `dev: true` under `approvals:`")
+    audience = gateway.approvals.audience if approver else AUDIENCE
     now = int(time.time())
-    minted = mint(state or Path(gateway.state), roles, ttl, now, subject)
+    minted = mint(state or Path(gateway.state), roles, ttl, now, subject, audience)
     if as_json:
         document = {"token": minted, "issuer": ISSUER, "subject": subject, "roles": roles, "expires_at": now + ttl}
         click.echo(json.dumps(document))

@@ -25,12 +25,24 @@ ROLES = "$.roles[*]"
 
 
 def dev_issuer(configured: Issuer) -> Issuer:
-    """The development issuer as it verifies, whatever its entry in the rules says of names and keys."""
-    return replace(configured, issuer=ISSUER, audience=AUDIENCE, algorithms=(ALGORITHM,), roles=ROLES, dev=True)
+    """The development issuer as it verifies, whatever its entry in the rules says of names and keys.
+
+    It keeps its audience: approvers' tokens have another than agents'.
+    """
+    return replace(configured, issuer=ISSUER, algorithms=(ALGORITHM,), roles=ROLES, dev=True)
 
 
-def mint(state_dir: Path, roles: Sequence[str], ttl_seconds: float, now: float, subject: str = "dev") -> str:
+def mint(
+    state_dir: Path,
+    roles: Sequence[str],
+    ttl_seconds: float,
+    now: float,
+    subject: str = "dev",
+    audience: str = AUDIENCE,
+) -> str:
     """A signed token for `subject` with `roles`, valid from `now` (seconds since the epoch) for `ttl_seconds`.
+
+    It counts where `audience` is asked for: with agents' requests, or as an approver.
 
     Makes the key under `state_dir` at first use. Raises KeysUnavailable.
     """
@@ -38,7 +50,7 @@ def mint(state_dir: Path, roles: Sequence[str], ttl_seconds: float, now: float, 
     issued = int(now)
     claims = {
         "iss": ISSUER,
-        "aud": AUDIENCE,
+        "aud": audience,
         "sub": subject,
         "iat": issued,
         "nbf": issued,

@@ -6,14 +6,14 @@ Default deny; deny beats hold beats allow; the most restrictive over all actions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from lockgate.errors import Unevaluable
-from lockgate.model import Action, Considered, Decision, Form, HttpFacts, Mask, Outcome, Principal, Show, Verdict
+from lockgate.model import Action, Considered, Decision, Form, Hold, HttpFacts, Mask, Outcome, Principal, Show, Verdict
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.folding import PathText
@@ -29,11 +29,17 @@ Weighed = tuple[Rule, Considered]
 
 
 def authorize(
-    policy: Policy, principal: Principal, actions: Sequence[Action], facts: HttpFacts, now: datetime
+    policy: Policy,
+    principal: Principal,
+    actions: Sequence[Action],
+    facts: HttpFacts,
+    now: datetime,
+    met: Container[Hold] = (),
 ) -> Decision:
     """What the policy says of all `actions` together, at the instant `now` (aware).
 
-    Somebody without a known role is denied, as is a request that reads as no action.
+    Somebody without a known role is denied, as is a request that reads as no action. A hold that is `met`, because
+    persons have approved what it asks for, allows.
     """
     if not policy.knows_any(principal.roles):
         redactions = distinct(sorted(text for action in actions for text in policy.redactions(action.target)))
@@ -43,7 +49,7 @@ def authorize(
     bound = Environment(principal, facts, now)
     fitting = [policy.matching(principal.roles, action.target, action.verb, action.resource) for action in actions]
     weighed = [[(rule, weigh(rule, captures, bound)) for rule, captures in about] for about, _ in fitting]
-    verdict, decisive = strictest([decide(found) for found in weighed])
+    verdict, decisive = strictest([decide(found, met) for found in weighed])
     # An allow that is nearly about an action allows nothing; what it masks is masked all the same.
     near = [(rule, weigh(rule, captures, bound)) for _, found in fitting for rule, captures in found]
     if bound.evaluation.exhausted:  # which rules still had an answer depends on their order
@@ -64,6 +70,7 @@ def authorize(
         masks=left_out.masks,
         shows=left_out.shows,
         redactions=left_out.redactions,
+        holds=unmet(weighed, met) if verdict is Verdict.HOLD else (),
     )
 
 
@@ -134,16 +141,30 @@ FACTS: Mapping[str, Callable[[Environment], Any]] = {
 }
 
 
-def decide(weighed: Sequence[Weighed]) -> tuple[Verdict, Weighed | None]:
+def decide(weighed: Sequence[Weighed], met: Container[Hold]) -> tuple[Verdict, Weighed | None]:
     """The verdict on one action and the rule it comes from: of several equals, the first by name."""
     for verdict in STRICTEST_FIRST:
-        if found := [pair for pair in weighed if says(pair[1]) is verdict]:
+        if found := [pair for pair in weighed if contributes(pair, met) is verdict]:
             return verdict, found[0] if len(found) == 1 else min(found, key=lambda pair: order(pair[1]))
     return Verdict.DENY, None
 
 
+def unmet(weighed: Iterable[Iterable[Weighed]], met: Container[Hold]) -> tuple[Hold, ...]:
+    """What has to be met before a request may go on, in an order that no file's order changes."""
+    holds = {rule.hold for found in weighed for rule, each in found if each.outcome is Outcome.MATCHED and rule.hold}
+    return tuple(sorted((hold for hold in holds if hold not in met), key=attrgetter("rule")))
+
+
+def contributes(weighed: Weighed, met: Container[Hold]) -> Verdict | None:
+    """What one rule contributes where some holds are met."""
+    rule, considered = weighed
+    if considered.outcome is Outcome.MATCHED and rule.hold is not None and rule.hold in met:
+        return Verdict.ALLOW
+    return says(considered)
+
+
 def says(considered: Considered) -> Verdict | None:
-    """What one rule contributes."""
+    """What one rule contributes by itself."""
     if considered.outcome is Outcome.MATCHED:
         return considered.verdict
     if considered.outcome is Outcome.UNEVALUABLE and considered.verdict is not Verdict.ALLOW:

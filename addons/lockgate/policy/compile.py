@@ -9,9 +9,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.errors import Problem, Unevaluable
-from lockgate.model import HTTP_METHODS, Approval, Verdict
+from lockgate.model import HTTP_METHODS, Hold, Verdict
 from lockgate.policy.alterations import alterations, item
 from lockgate.policy.budgets import INSTRUCTIONS, WRONG_REGEX_WORDS, Budgets
+from lockgate.policy.canonical import digest
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions import Condition, ConditionInvalid, compile_conditions
 from lockgate.policy.conditions.check import Possible
@@ -88,7 +89,7 @@ class Compiler:
             shows=left_out.shows,
             redactions=left_out.redactions,
             query=parameters(entry),
-            approval=approval(entry) if verdict is Verdict.HOLD else None,
+            hold=hold(name, entry) if verdict is Verdict.HOLD else None,
         )
         verbs = [verb for line in rule.lines for verb in line.verbs]
         if (rule.masks or rule.shows) and verbs and UNANSWERED.keys() >= set(verbs):
@@ -282,8 +283,18 @@ def parameters(entry: RuleEntry | Guardrail) -> frozenset[str] | None:
     return frozenset(entry.query) if isinstance(entry, RuleEntry) and entry.query is not None else None
 
 
-def approval(entry: RuleEntry | Guardrail) -> Approval:
-    return Approval(tuple(entry.approvers or ()), entry.quorum or 1, entry.timeout)
+def hold(name: str, entry: RuleEntry | Guardrail) -> Hold:
+    said = {key: getattr(entry, key) for key in type(entry).model_fields}
+    return Hold(
+        rule=name,
+        digest=digest([name, said]),
+        reason=entry.reason,
+        approvers=tuple(entry.approvers or ()),
+        quorum=entry.quorum or 1,
+        timeout=entry.timeout,
+        require_reason=entry.require_reason or False,
+        max_grant=entry.max_grant or 0.0,
+    )
 
 
 def note_duplicates(document: Document, ids: Iterable[tuple[Path, str]], problems: list[Problem]) -> None:

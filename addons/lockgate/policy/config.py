@@ -14,6 +14,7 @@ from lockgate import model
 from lockgate.errors import Problem
 from lockgate.masking import paths
 from lockgate.model import GatewayConfig
+from lockgate.policy.approvals import approvals
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.credentials import beside
@@ -68,6 +69,7 @@ def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[P
         state=checked.model.state,
         lists=dict(checked.model.lists),
         limits=model.GatewayLimits(limits.connections, limits.requests, limits.buffered),
+        approvals=approvals(checked.model.approvals, document, issuers, directory, problems),
     )
 
 

@@ -33,7 +33,7 @@ from lockgate.policy.fragments import (
     without,
     written,
 )
-from lockgate.policy.schema import Model, addresses, values
+from lockgate.policy.schema import Model, addresses, approvals, values
 from lockgate.policy.schema.credentials import (
     CREDENTIAL_KINDS,
     REGISTERED_CLAIMS,
@@ -44,7 +44,7 @@ from lockgate.policy.schema.credentials import (
     Vault,
 )
 from lockgate.policy.schema.gateway import OF_TOKENS, Gateway, Issuer
-from lockgate.policy.schema.rules import Guardrail, Guardrails, Role, Rule
+from lockgate.policy.schema.rules import OF_HOLDS, Guardrail, Guardrails, Role, Rule
 from lockgate.policy.schema.targets import Target, Targets
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -107,6 +107,7 @@ VALUES: Mapping[object, Fragment] = {
     addresses.service: written(
         r"https?://[!-~]+", said_by(addresses.service), "https://login.crm.example/oauth2/token"
     ),
+    approvals.page: written(r"https?://[^/?#@]+", said_by(approvals.page), "https://approvals.example"),
     values.claim: {"type": ["string", "number", "array"]},
     addresses.published: written(r"https://[^#]+", said_by(addresses.published), "https://login.example/keys"),
     values.keys_max_age: written(values.WAIT, said_by(values.keys_max_age), "4h"),
@@ -197,7 +198,7 @@ MATCHING: Sequence[Fragment] = (
     },
     {
         "if": {"required": ["hold"]},
-        "else": without(["approvers", "quorum", "timeout"], "only a hold has this: leave it out"),
+        "else": without(list(OF_HOLDS), "only a hold has this: leave it out"),
     },
     {"if": {"required": ["types"]}, "then": some_of(["when", "unless"], "types need the condition that reads them")},
 )

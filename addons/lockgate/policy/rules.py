@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lockgate.model import HTTP_METHODS, WEBSOCKET_VERBS, Approval, Considered, Mask, Outcome, Show, Verdict
+from lockgate.model import HTTP_METHODS, WEBSOCKET_VERBS, Considered, Hold, Mask, Outcome, Show, Verdict
 from lockgate.policy.conditions import Condition
 from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import NO_CAPTURES, Pattern, Resource
@@ -60,7 +60,7 @@ class Rule:
     shows: tuple[Show, ...] = ()
     redactions: tuple[str, ...] = ()
     query: frozenset[str] | None = None
-    approval: Approval | None = None
+    hold: Hold | None = None
     always: bool = field(init=False, repr=False)
     alters: bool = field(init=False, repr=False)
     matched: Considered = field(init=False, repr=False)

@@ -246,7 +246,8 @@ class GatedStream(HttpStream):
         if isinstance(command, GetHttpConnection):
             return self._dial(command)
         if isinstance(command, HttpRequestHeadersHook):
-            exchange(self.flow).form = self._form
+            found = exchange(self.flow)
+            found.form, found.gone = self._form, self._is_given_up
         if isinstance(command, HttpResponseHook) and self._streams:
             return self._stream_end(command)
         return (command,)
@@ -462,6 +463,11 @@ class GatedStream(HttpStream):
             if found.unrevoked is None:
                 raise Shut("not known whether it is revoked")
             found.unrevoked(found)
+
+    def _is_given_up(self) -> bool:
+        """Whether the agent has hung up, or taken the request back, though that is not this one's turn yet."""
+        taken_back = any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
+        return taken_back or not self.context.client.connected
 
     def _is_tunnel(self) -> bool:
         """Whether this stream is a CONNECT that Identify accepted: its bytes are TLS with the agent."""

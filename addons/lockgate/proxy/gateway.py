@@ -9,7 +9,7 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,6 +54,7 @@ class Gateway:
         self._locked: dict[str, Any] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._reloads: asyncio.Task[None] | None = None
+        self._beside: set[asyncio.Task[None]] = set()
         self._script = Path()
 
     def load(self, loader: addonmanager.Loader) -> None:
@@ -101,10 +102,11 @@ class Gateway:
         for script in ctx.master.addons.get("scriptloader").addons:
             if script.reloadtask:
                 script.reloadtask.cancel()
-        web.reduce(ctx.master)
+        web.reduce(ctx.master, self._kill)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection each, and one upstream
         await self._listen_where_told()
+        await self._open_desk()
         self._runtime.warm()
         reload = Reload(self._runtime)
         self._reloads = asyncio.create_task(reload.run(), name="lockgate reload")
@@ -126,10 +128,27 @@ class Gateway:
         if self._reloads is not None:
             self._reloads.cancel()
         await doors.streams_ended(STREAMS_END)
+        for task in list(self._beside):
+            task.cancel()
+        if hasattr(self._runtime, "desk"):
+            await self._runtime.desk.close()
         whole = self._flush()
         await self._runtime.workers.close()
         if not whole:
             sentinel.leave(sentinel.EXIT_CODE)
+
+    def _kill(self, flow_id: str) -> bool:
+        """Deny what a flow is held for; whether it is held."""
+        approval_id = self._runtime.held.get(flow_id)
+        if approval_id is not None:
+            self._start(self._runtime.desk.kill(approval_id, web.KILLED), "kill")
+        return approval_id is not None
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do something beside what is being served, to its end."""
+        task = asyncio.get_running_loop().create_task(work, name=f"lockgate {name}")
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def _flush(self) -> bool:
         """Write what is still to be written; whether all of it was."""
@@ -139,6 +158,10 @@ class Gateway:
             log.error("At the end: %s.", error)  # noqa: TRY400 - its text is the operator's, a traceback is not
             return False
         return True
+
+    async def _open_desk(self) -> None:
+        """Let persons decide, where the rules say that they may."""
+        self._start(self._runtime.desk.run(), "approvals")
 
     async def _listen_where_told(self) -> None:
         """mitmproxy binds before scripts are loaded: to every interface, where no address was given."""

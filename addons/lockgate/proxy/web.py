@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 from mitmproxy import ctx
@@ -12,13 +14,17 @@ from lockgate.proxy.internals import WebMaster, web_app
 
 ACTS = ("post", "put", "patch", "delete")
 MAY_POST = (web_app.IndexHandler,)  # the login form
+KILLED = "killed in mitmweb"
 MAX_FLOWS = 1000
 MAX_BYTES = 64 * 1024 * 1024  # of bodies
 LOOKING_ONLY = "This mitmweb only looks: the gateway decides. Change the rules, or approve through the approvals API."
 
 
-def reduce(master: Any) -> None:
-    """Refuse every handler and command that edits, replays, uploads, runs or sets something."""
+def reduce(master: Any, kill: Callable[[str], bool]) -> None:
+    """Refuse every handler and command that edits, replays, uploads, runs or sets something.
+
+    What is held can be killed, which is a denial: `kill` says whether the flow of that id was held.
+    """
     # Every built-in command can be called over HTTP, and nothing of the gateway's needs one.
     master.commands.commands.clear()
     if not isinstance(master, WebMaster):
@@ -29,6 +35,7 @@ def reduce(master: Any) -> None:
             continue
         for method in ACTS:
             setattr(handler, method, _refuse)
+    web_app.KillFlow.post = partialmethod(_kill, kill)  # type: ignore[assignment]
 
 
 def _let_go(flow: Flow) -> None:
@@ -47,6 +54,11 @@ def _let_go(flow: Flow) -> None:
 def _size(flow: Flow) -> int:
     messages = (getattr(flow, "request", None), getattr(flow, "response", None))
     return sum(len(message.raw_content or b"") for message in messages if message)
+
+
+def _kill(handler: Any, kill: Callable[[str], bool], flow_id: str) -> None:
+    if not kill(flow_id):
+        _refuse(handler)
 
 
 def _refuse(handler: Any, *_: Any, **__: Any) -> None:

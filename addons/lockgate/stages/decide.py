@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime
 
 from mitmproxy import http
 
-from lockgate.actions import body
-from lockgate.errors import BodyUnreadable, Refused, RequestUnreadable, RevocationsUnavailable
+from lockgate.decisions import decided_again
+from lockgate.errors import Refused, RevocationsUnavailable
 from lockgate.exchange import Exchange, exchange
-from lockgate.model import Decision, HttpFacts, Issuer, Principal, Unreadable, Verdict
+from lockgate.model import Decision, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.generation import Generation
-from lockgate.policy.rules import Policy
 from lockgate.refusals import NOT_KNOWN, Refusal
 from lockgate.runtime import Runtime
 
@@ -78,34 +76,12 @@ class Decide:
 
 def _stands(found: Exchange, generation: Generation, now: datetime) -> bool:
     """Whether a decision comes out the same under other rules: for the same caller, target and request."""
-    principal, target, decision = found.principal, found.target, found.decision
-    assert found.standing and principal and target and found.facts and decision
-    if _issuer(generation, principal) != _issuer(found.standing, principal):
+    decision = found.decision
+    assert found.standing and decision and found.outgoing
+    again = decided_again(found, found.standing, generation, found.outgoing, now, found.met)
+    if again is None or again.verdict is not Verdict.ALLOW:
         return False
-    if generation.target_for(target.scheme, target.host, target.port) != target:
-        return False
-    facts = _with_body(found.facts, found, generation.policy)
-    again = authorize(generation.policy, principal, found.actions, facts, now)
-    return again.verdict is Verdict.ALLOW and (again.masks, again.shows) == (decision.masks, decision.shows)
-
-
-def _issuer(generation: Generation, principal: Principal) -> list[Issuer]:
-    """What the rules say of who issued the caller's token; nothing where they do not know them."""
-    return [issuer for issuer in generation.gateway.issuers if issuer.issuer == principal.issuer]
-
-
-def _with_body(facts: HttpFacts, found: Exchange, policy: Policy) -> HttpFacts:
-    """With the body read for rules that read it: those it was decided by may not have."""
-    assert found.principal is not None and found.outgoing is not None
-    roles, outgoing = found.principal.roles, found.outgoing
-    if not any(policy.reads_body(roles, action.target, action.verb, action.resource) for action in found.actions):
-        return facts
-    fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers]
-    assert found.target is not None
-    try:
-        return replace(facts, body=body.read(fields, outgoing.body, found.target, restricted=True, wanted=True))
-    except (BodyUnreadable, RequestUnreadable):
-        return replace(facts, body=Unreadable("it is of no type that is taken now"))
+    return (again.masks, again.shows) == (decision.masks, decision.shows)
 
 
 def explain(decision: Decision, verb: str) -> str:

@@ -44,6 +44,8 @@ class Record:
         found = exchange(flow)
         if found.refusal or found.own:
             return
+        if found.spend is not None:
+            await found.spend()  # what was approved is used up before there is an intent, so that it is used once
         _annotate(flow, found)
         try:
             await self._runtime.recorder.intent(flow.id, await self._state(flow, found))
@@ -166,6 +168,7 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
         **({"opened_by": found.opened.id} if found.opened else {}),
         "actions": [[action.verb, action.target, action.resource] for action in found.actions],
         "decision": _decision(found.decision),
+        **({"approval": _approval(found)} if found.held else {}),
         "generation": found.generation.id if found.generation else "",
         "masks": dict(found.masks),
         "scrubbed": found.scrubbed + (found.scrubbing.count if found.scrubbing else 0),
@@ -186,6 +189,16 @@ def _principal(principal: Principal | None) -> dict[str, Any] | None:
         "subject": principal.subject,
         "roles": list(principal.roles),
         "token_id": principal.token_id,
+    }
+
+
+def _approval(found: Exchange) -> dict[str, Any]:
+    """What a request was held by, and what let it on, by its id; the seconds that its connection waited."""
+    return {
+        "id": found.approval,
+        "grants": list(found.grants),
+        "rules": sorted(hold.rule for hold in found.met),
+        "waited": round(found.waited, 3),
     }
 
 

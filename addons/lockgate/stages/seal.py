@@ -11,6 +11,7 @@ from lockgate.exchange import Answer, Exchange, Outgoing, exchange
 from lockgate.refusals import TOKEN_INSIDE, Refusal
 
 NOT_MASKED = Refusal(502, "The answer was not masked.", "Tell the operator the request id.")
+NOT_APPROVED = Refusal(403, "The request is not what was approved.", "Send the request again.")
 ENDS_SOON = 30.0  # seconds
 EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token.")
 
@@ -30,6 +31,8 @@ class Seal:
         outgoing = Outgoing.of(flow.request)
         if outgoing.contains(found.presented):
             raise Refused(TOKEN_INSIDE)
+        if found.held is not None and not outgoing.is_what_was_held(found.held):
+            raise Refused(NOT_APPROVED)
         found.outgoing = outgoing
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Published, published
+from lockgate.policy.schema.approvals import ApprovalsEntry
 from lockgate.policy.schema.values import (
     Algorithm,
     Count,
@@ -135,6 +136,8 @@ class Gateway(Model):
     """Where and how much is recorded."""
     limits: CallerLimits = Field(default_factory=CallerLimits)
     """What one principal may use at once. Example: {connections: 32, requests: 16}"""
+    approvals: ApprovalsEntry = Field(default_factory=ApprovalsEntry)
+    """Who approves what is held, and where. Example: {listen: 127.0.0.1:8765, wait: 45s}"""
     state: Text = ".lockgate"
     """Where the gateway keeps what it makes for itself, relative to the working directory; .lockgate
     where it says nothing."""

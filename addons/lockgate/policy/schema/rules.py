@@ -7,7 +7,9 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from lockgate.policy.schema import Model
-from lockgate.policy.schema.values import Count, Instant, Lines, MaskMap, Names, NameText, Text, Wait
+from lockgate.policy.schema.values import Count, Flag, Instant, Lines, MaskMap, Names, NameText, Text, Wait
+
+OF_HOLDS = ("approvers", "quorum", "timeout", "require_reason", "max_grant")
 
 
 class Matching(Model):
@@ -43,7 +45,12 @@ class Matching(Model):
     quorum: Count | None = None
     """How many approvals a hold needs; 1 where it says nothing."""
     timeout: Wait | None = None
-    """How long a hold waits for approval."""
+    """How long a hold waits for approval; what approvals say in gateway.yaml where it says nothing."""
+    require_reason: Flag | None = None
+    """Whether whoever decides has to say why. Example: true"""
+    max_grant: Wait | None = None
+    """For how long at most a hold may be granted ahead, so that the same caller need not ask each time; it cannot
+    where this says nothing. Example: 1h"""
     reason: Text | None = None
     """Is shown to the agent, and recorded. Example: Bulk export needs a ticket."""
 
@@ -57,8 +64,8 @@ class Matching(Model):
             raise ValueError("a deny has no answer to mask: leave mask, show and detect out")
         if self.types and not (self.when or self.unless):
             raise ValueError("types are those of what when and unless read: write one of them, or leave types out")
-        if self.hold is None and (self.approvers or self.quorum or self.timeout is not None):
-            raise ValueError("approvers, quorum and timeout are a hold's: leave them out")
+        if self.hold is None and any(getattr(self, key) is not None for key in OF_HOLDS):
+            raise ValueError(f"{', '.join(OF_HOLDS[:-1])} and {OF_HOLDS[-1]} are a hold's: leave them out")
         return self
 
 

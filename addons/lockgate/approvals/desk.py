@@ -1,0 +1,403 @@
+"""Where held requests and grants are kept while the gateway runs: asked, decided, used, each change durable first.
+
+For one event loop. Nothing here knows how a request came, or how a person decides: it knows who may, and what follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from secrets import token_urlsafe
+from typing import Any, Literal, NamedTuple
+
+from lockgate.approvals import changes
+from lockgate.approvals.approval import Approval, Grant, State, Vote
+from lockgate.approvals.ballot import require_fitting, require_permitted
+from lockgate.approvals.store import Change, Rows, Store
+from lockgate.approvals.watcher import Watcher
+from lockgate.approvals.writer import Writer
+from lockgate.errors import LockgateError, StoreUnavailable, TooManyHeld, VoteRefused
+from lockgate.model import Hold, Principal
+
+KEPT = 600.0  # seconds that what became of a request is told to whoever sends it again
+LOOK = 0.5  # seconds between two looks at what is due
+RETRY = 5.0  # seconds until what is over is tried to be let go of again
+
+Happening = Literal["asked", "approved", "denied", "expired", "cancelled"]
+
+log = logging.getLogger(__name__)
+
+
+class Asking(NamedTuple):
+    """A hold that is not durable yet: by whom, and when it is."""
+
+    asker: tuple[str, str]
+    over: asyncio.Future[None]
+
+
+def nobody(happening: Happening, approval: Approval) -> None:
+    """Is told in place of persons."""
+
+
+class Desk:
+    """All held requests and grants, as the store has them."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        note: Callable[[str, Mapping[str, Any]], None],
+        keep: Callable[[str, Mapping[str, Any]], Awaitable[None]],
+        tell: Callable[[Happening, Approval], None] = nobody,
+        clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`note` records a step, at once and without waiting; `keep` returns once a record is durable, and is asked for
+        what leaves the store. `tell` is told of what persons want to know.
+        """
+        self._store = store
+        self._writer = Writer(store, self._put)
+        self._note = note
+        self._keep = keep
+        self._tell = tell
+        self._clock = clock
+        self._elapsed = elapsed
+        self._approvals: dict[str, Approval] = {}
+        self._grants: dict[str, Grant] = {}
+        self._latest: dict[str, str] = {}  # the approval by its fingerprint
+        self._granted: dict[tuple[str, str, str, str], set[str]] = {}  # grants by whom, rule and target
+        self._held: Counter[tuple[str, str]] = Counter()  # how many wait for a person, by who asks
+        self._asking: dict[str, Asking] = {}  # by fingerprint, until they are durable
+        self._due: list[tuple[float, str, int]] = []  # when something is to be done about which revision
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._watchers: set[Watcher] = set()
+
+    def open(self) -> None:
+        """Take what the store has. Blocks on the disk. Raises StoreUnavailable."""
+        self._fill(self._store.load())
+
+    async def run(self) -> None:
+        """Let expire what nobody decides or uses, and let go of what is over, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except LockgateError as error:
+                log.error("Approvals: %s.", error)  # noqa: TRY400 - its text is the operator's
+                await asyncio.sleep(RETRY)
+            await asyncio.sleep(LOOK)
+
+    async def close(self) -> None:
+        """Wait for what is being written, and let go of the store."""
+        await self._writer.close()
+
+    # Looking
+
+    @property
+    def pending(self) -> int:
+        """How many wait for a person."""
+        return self._held.total()
+
+    def approvals(self, *states: State) -> list[Approval]:
+        """Those in one of `states`, or all there are; the oldest first."""
+        return [each for each in self._approvals.values() if not states or each.state in states]
+
+    def get(self, approval_id: str) -> Approval | None:
+        return self._approvals.get(approval_id)
+
+    def find(self, fingerprint: str) -> Approval | None:
+        """The latest about the same request."""
+        return self._approvals.get(self._latest.get(fingerprint, ""))
+
+    def grants(self) -> list[Grant]:
+        """Those in force, the oldest first."""
+        now = self._clock()
+        return [each for each in self._grants.values() if changes.in_force(each, now)]
+
+    def granted(self, principal: Principal, hold: Hold, target: str, binding: str) -> Grant | None:
+        """A grant in force by which `hold` does not hold this principal's requests at `target`."""
+        now, roles = self._clock(), tuple(sorted(principal.roles))
+        for grant_id in self._granted.get((principal.issuer, principal.subject, hold.rule, target), ()):
+            found = self._grants[grant_id]
+            if found.binding == binding and found.roles == roles and changes.in_force(found, now):
+                return found
+        return None
+
+    async def changed(self, approval: Approval, within: float) -> Approval:
+        """The same one as soon as it is another than it was, or after so many seconds."""
+        held = self._approvals.get(approval.id)
+        if held is not None and held.revision == approval.revision:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting = self._waiting.setdefault(approval.id, set())
+            waiting.add(future)
+            try:
+                await asyncio.wait([future], timeout=within)
+            finally:
+                waiting.discard(future)
+                if not waiting:
+                    self._waiting.pop(approval.id, None)
+        return self._approvals.get(approval.id, approval)
+
+    def watch(self) -> Watcher:
+        """Everything that changes from now on; `unwatch` must follow."""
+        watcher = Watcher()
+        self._watchers.add(watcher)
+        return watcher
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+
+    # Asking
+
+    async def ask(self, draft: Approval, *, most: int, most_of_one: int) -> Approval:
+        """Hold a request: `draft`, once it is durable, or what its fingerprint is about already and is not over.
+
+        Raises StoreUnavailable, and TooManyHeld where `most` are pending, or `most_of_one` of the same caller.
+        """
+        while draft.fingerprint in self._asking:
+            await asyncio.wait([self._asking[draft.fingerprint].over])
+        found = self.find(draft.fingerprint)
+        if found is not None and not found.over:
+            return self.join(found)
+        asker = (draft.requester.issuer, draft.requester.subject)
+        held_of_one = self._held[asker] + sum(asking.asker == asker for asking in self._asking.values())
+        if self.pending + len(self._asking) >= most or held_of_one >= most_of_one:
+            raise TooManyHeld
+        asking = self._asking[draft.fingerprint] = Asking(asker, asyncio.get_running_loop().create_future())
+        try:
+            if not await self._writer.write(Change(draft)):
+                raise StoreUnavailable("the approvals' store has something else under a new id")
+        finally:
+            del self._asking[draft.fingerprint]
+            asking.over.set_result(None)
+        asked = self._approvals[draft.id]
+        self._latest[asked.fingerprint] = asked.id
+        self._step("asked", asked)
+        self._tell("asked", asked)
+        return asked
+
+    def join(self, approval: Approval) -> Approval:
+        """Note that one more request waits for it."""
+        joined = self._approvals[approval.id] = replace(approval, joined=approval.joined + 1)
+        self._step("joined", joined)
+        return joined
+
+    def forget(self, approval: Approval) -> None:
+        """The same request sent again is a new one: its caller has been told what became of this."""
+        if self._latest.get(approval.fingerprint) == approval.id:
+            del self._latest[approval.fingerprint]
+
+    # Deciding
+
+    async def decide(self, approval_id: str, approver: Principal, vote: Vote) -> Approval:
+        """Count what a person says; `vote` is of this `approver`. Raises VoteRefused, StoreUnavailable."""
+
+        def voted(held: Approval) -> Approval:
+            require_permitted(held, approver)
+            if changes.is_due(held, self._clock()):
+                raise VoteRefused(409, "It has expired: nobody decided in time.")
+            require_fitting(held, vote)
+            return changes.voted(held, vote, self._clock())
+
+        changed = await self._change(approval_id, voted)
+        self._step("voted", changed, vote)
+        if changed.state is State.DENIED:
+            self._tell("denied", changed)
+        if changed.state is State.APPROVED:
+            await self._grant(changed)
+            self._tell("approved", changed)
+        return self._approvals.get(approval_id, changed)
+
+    async def _grant(self, approval: Approval) -> None:
+        """What those who approved have granted beyond the request itself."""
+        seconds = approval.ahead or changes.granted_for(approval)
+        for hold in approval.holds if seconds else ():
+            made = changes.grant(approval, hold, seconds, self._clock(), token_urlsafe(12))
+            await self._writer.write(Change(made))
+            self._note("grant", {"step": "granted", **made.document()})
+        if approval.ahead:
+            await self.use(approval.id, "")
+
+    async def end_grant(self, grant_id: str, approver: Principal, reason: str) -> Grant:
+        """Take a grant back: anybody may who approves, but not their own. Raises VoteRefused, StoreUnavailable."""
+        while True:
+            held = self._grants.get(grant_id)
+            if held is None or held.ended_at is not None:
+                raise VoteRefused(404, "There is no such grant.")
+            if (held.issuer, held.subject) == (approver.issuer, approver.subject):
+                raise VoteRefused(403, "Nobody decides about a grant of their own.")
+            outcome = f"ended by {approver.subject}" + (f": {reason}" if reason else "")
+            end = replace(held, revision=held.revision + 1, ended_at=self._clock(), outcome=outcome)
+            if await self._writer.write(Change(end)):
+                self._note("grant", {"step": "ended", **end.document()})
+                return end
+
+    def use_grant(self, grant: Grant, request_id: str) -> None:
+        """Count that a request goes on by a grant: its own record says so too."""
+        held = self._grants.get(grant.id, grant)
+        self._grants[grant.id] = replace(held, uses=held.uses + 1)
+        self._note("grant", {"step": "used", "id": grant.id, "rule": grant.rule, "request_id": request_id})
+
+    # What follows
+
+    async def use(self, approval_id: str, request_id: str) -> bool:
+        """Use an approval up, for one request: durable once this returns. False where it cannot be used any more.
+
+        Raises StoreUnavailable: nobody knows whether it is used, so nothing may be sent.
+        """
+        try:
+            changed = await self._change(approval_id, lambda held: changes.used(held, self._clock(), request_id))
+        except VoteRefused:
+            return False
+        self._step("used", changed)
+        return True
+
+    async def cancel(self, approval_id: str, why: str) -> None:
+        """End what nobody needs to decide any more. Raises StoreUnavailable."""
+        try:
+            changed = await self._change(approval_id, lambda held: changes.cancelled(held, self._clock(), why))
+        except VoteRefused:
+            return
+        self._step("cancelled", changed)
+        self._tell("cancelled", changed)
+
+    async def kill(self, approval_id: str, why: str) -> None:
+        """A denial by somebody who cannot be told by name. Raises StoreUnavailable."""
+        try:
+            changed = await self._change(approval_id, lambda held: changes.killed(held, self._clock(), why))
+        except VoteRefused:
+            return
+        self._step("killed", changed)
+        self._tell("denied", changed)
+
+    async def end_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
+        """End what was asked by, or granted to, callers that are revoked: it does not come back when they do.
+
+        Raises StoreUnavailable.
+        """
+        for approval in self.approvals(State.PENDING, State.APPROVED):
+            asker = approval.requester
+            if is_revoked(Principal(asker.issuer, asker.subject, asker.roles, 0.0, asker.token_id), approval.target):
+                await self.cancel(approval.id, "its caller's access was revoked")
+        for grant in self.grants():
+            if is_revoked(Principal(grant.issuer, grant.subject, grant.roles, 0.0), grant.target):
+                end = replace(grant, revision=grant.revision + 1, ended_at=self._clock(), outcome="revoked")
+                if await self._writer.write(Change(end)):
+                    self._note("grant", {"step": "ended", **end.document()})
+
+    async def sweep(self) -> None:
+        """Let expire what is due, and let go of what has been over for a while.
+
+        Raises StoreUnavailable, RecordingUnavailable.
+        """
+        if self._writer.broken:
+            self._fill(await self._writer.load())
+        while self._due and self._due[0][0] <= self._elapsed():
+            _, approval_id, revision = entry = heapq.heappop(self._due)
+            held = self._approvals.get(approval_id)
+            if held is None or held.revision != revision:
+                continue  # something has been done about it since
+            try:
+                await (self._let_go(held) if held.over else self._expire(held))
+            except LockgateError:
+                heapq.heappush(self._due, entry)
+                raise
+        now = self._clock()
+        for grant in [each for each in self._grants.values() if not changes.in_force(each, now)]:
+            await self._keep("grant", {"step": "closed", **grant.document()})
+            await self._writer.write(Change(grant, removes=True))
+
+    async def _expire(self, approval: Approval) -> None:
+        try:
+            changed = await self._change(approval.id, lambda held: changes.expired(held, self._clock()))
+        except VoteRefused:
+            return
+        self._step("expired", changed)
+        self._tell("expired", changed)
+
+    async def _let_go(self, approval: Approval) -> None:
+        """Its whole story is in the recordings before the store forgets it."""
+        await self._keep("approval", {"step": "closed", **approval.document()})
+        await self._writer.write(Change(approval, removes=True))
+
+    # Changes
+
+    async def _change(self, approval_id: str, alter: Callable[[Approval], Approval]) -> Approval:
+        """What `alter` makes of it, durable; asked anew where somebody else was faster.
+
+        Raises what `alter` raises, VoteRefused, StoreUnavailable.
+        """
+        while True:
+            held = self._approvals.get(approval_id)
+            if held is None:
+                raise VoteRefused(404, "There is no such approval.")
+            altered = replace(alter(held), revision=held.revision + 1)
+            if await self._writer.write(Change(altered)):
+                return altered
+
+    def _put(self, change: Change) -> None:
+        """Make of the memory what the store has."""
+        row = change.row
+        if isinstance(row, Grant):
+            self._put_grant(row, removes=change.removes)
+        else:
+            self._put_approval(row, removes=change.removes)
+
+    def _put_grant(self, grant: Grant, *, removes: bool) -> None:
+        filed = self._granted.setdefault((grant.issuer, grant.subject, grant.rule, grant.target), set())
+        if removes or grant.ended_at is not None:
+            filed.discard(grant.id)
+        else:
+            filed.add(grant.id)
+        if removes:
+            self._grants.pop(grant.id, None)
+        else:
+            self._grants[grant.id] = grant
+
+    def _put_approval(self, approval: Approval, *, removes: bool) -> None:
+        before = self._approvals.pop(approval.id, None)
+        asker = (approval.requester.issuer, approval.requester.subject)
+        if before is not None and before.state is State.PENDING:
+            self._held[asker] -= 1
+        if approval.state is State.PENDING and not removes:
+            self._held[asker] += 1
+        if not self._held[asker]:
+            del self._held[asker]
+        if removes:
+            self.forget(approval)
+        else:
+            self._approvals[approval.id] = approval
+            self._remind(approval)
+            for watcher in self._watchers:
+                watcher.put(approval)
+        self._wake(approval.id)
+
+    def _remind(self, approval: Approval) -> None:
+        """Note when something is to be done about it, on a clock that nobody sets."""
+        now = self._clock()
+        end = approval.expires_at if approval.ended_at is None else approval.ended_at + KEPT
+        left = min(max(end - now, 0.0), max(end - approval.asked_at, 0.0))
+        heapq.heappush(self._due, (self._elapsed() + left, approval.id, approval.revision))
+
+    def _wake(self, approval_id: str) -> None:
+        for future in self._waiting.get(approval_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def _fill(self, rows: Rows) -> None:
+        for each in (self._approvals, self._grants, self._latest, self._granted, self._held, self._due):
+            each.clear()
+        for approval in sorted(rows.approvals, key=lambda each: each.asked_at):
+            self._put_approval(approval, removes=False)
+            self._latest[approval.fingerprint] = approval.id
+        for grant in rows.grants:
+            self._put_grant(grant, removes=False)
+        for approval_id in list(self._waiting):
+            self._wake(approval_id)
+
+    def _step(self, name: str, approval: Approval, vote: Vote | None = None) -> None:
+        self._note("approval", changes.step(name, approval, vote))
