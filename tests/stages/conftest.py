@@ -155,7 +155,7 @@ def kept() -> Kept:
 def runtime(generation: Generation, tokens: Any, kept: Any, tmp_path: Path) -> Runtime:
     made = Runtime()
     made.revocations = Revocations(tmp_path)
-    made.current = InForce(generation, tokens)
+    made.current = InForce(generation, tokens, tokens)
     made.recorder = kept
     made.recordings_dir = tmp_path
     made.strangers = StrangersTally()

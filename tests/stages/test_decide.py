@@ -172,7 +172,7 @@ def streaming(runtime: Runtime, read: Read) -> Callable[..., Exchange]:
 
 
 def put_in_force(runtime: Runtime, generation: Generation) -> None:
-    runtime.current = InForce(generation, runtime.current.verifier)
+    runtime.current = InForce(generation, runtime.current.verifier, runtime.current.verifier)
 
 
 def rechecked(found: Exchange) -> bool:

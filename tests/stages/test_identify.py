@@ -292,11 +292,11 @@ async def test_a_whole_request_is_identified_by_the_rules_then_in_force(
     flow = asks()
     await stage.requestheaders(flow)
     later = replace(generation, id="later")
-    runtime.current = InForce(later, tokens)
+    runtime.current = InForce(later, tokens, tokens)
     await stage.request(flow)
     assert exchange(flow).generation is later
     assert len(tokens.asked) == 2
-    runtime.current = InForce(replace(generation, id="last"), tokens)
+    runtime.current = InForce(replace(generation, id="last"), tokens, tokens)
     tokens.answer = TokenRejected("unknown issuer")
     assert (await refusal_of(stage.request, flow)).status == 407
 
@@ -333,7 +333,7 @@ async def test_a_token_that_has_held_is_looked_at(
     await stage.requestheaders(asks())
     await crowded()
     await stage.requestheaders(asks())
-    runtime.current = InForce(replace(generation, id="later"), tokens)
+    runtime.current = InForce(replace(generation, id="later"), tokens, tokens)
     await stage.requestheaders(asks())
     assert len(tokens.asked) == 2
 
@@ -400,8 +400,8 @@ async def test_rules_that_change_during_the_wait_count(
 ) -> None:
     """And what they in turn have to wait for."""
     flow = asks()
-    later = InForce(replace(generation, id="later"), replace(tokens, answer=first, asked=[]))
-    last = InForce(replace(generation, id="last"), replace(tokens, answer=principal, asked=[]))
+    later = InForce(replace(generation, id="later"), replace(tokens, answer=first, asked=[]), tokens)
+    last = InForce(replace(generation, id="last"), replace(tokens, answer=principal, asked=[]), tokens)
     tokens.answer, tokens.renew = first, lambda: setattr(runtime, "current", later)
     later.verifier.renew = lambda: setattr(runtime, "current", last)
     await stage.requestheaders(flow)
@@ -414,7 +414,7 @@ async def test_rules_that_change_during_the_wait_may_refuse(
     stage: Identify, asks: Ask, runtime: Runtime, tokens: Any, generation: Generation
 ) -> None:
     flow = asks()
-    later = InForce(replace(generation, id="later"), replace(tokens, answer=TokenRejected("unknown issuer")))
+    later = InForce(replace(generation, id="later"), replace(tokens, answer=TokenRejected("unknown issuer")), tokens)
     tokens.answer, tokens.renew = UnknownKey(), lambda: setattr(runtime, "current", later)
     assert "unknown issuer" in (await refusal_of(stage.requestheaders, flow)).detail
     assert exchange(flow).generation is later.generation

@@ -146,7 +146,7 @@ class Issues:
 
 def issuing(runtime: Runtime, answer: Issued | Exception) -> Issues:
     verifier = Issues(answer)
-    runtime.current = InForce(runtime.current.generation, verifier)
+    runtime.current = InForce(runtime.current.generation, verifier, verifier)
     return verifier
 
 

@@ -253,7 +253,7 @@ async def test_the_rules_of_the_request_say_how_much(
 ) -> None:
     """Those now in force only where the request has none."""
     text = "issuers:\n  - dev: true\nrecordings: {max_body: 1KiB}\n"
-    runtime.current = InForce(make_generation(gateway=text), runtime.current.verifier)
+    runtime.current = InForce(make_generation(gateway=text), runtime.current.verifier, runtime.current.verifier)
     flow = decided("POST", "http://plain.example/v1/x", b"x" * 2048)
     if not own:
         exchange(flow).generation = None

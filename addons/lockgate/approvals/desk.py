@@ -378,9 +378,11 @@ class Desk:
 
     def _remind(self, approval: Approval) -> None:
         """Note when something is to be done about it, on a clock that nobody sets."""
-        now = self._clock()
-        end = approval.expires_at if approval.ended_at is None else approval.ended_at + KEPT
-        left = min(max(end - now, 0.0), max(end - approval.asked_at, 0.0))
+        if approval.ended_at is not None:
+            end, most = approval.ended_at + KEPT, KEPT
+        else:
+            end, most = approval.expires_at, approval.expires_at - approval.asked_at
+        left = min(max(end - self._clock(), 0.0), most)
         heapq.heappush(self._due, (self._elapsed() + left, approval.id, approval.revision))
 
     def _wake(self, approval_id: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ LARGEST = 32 * 1024 * 1024  # bytes of an answer
 LARGEST_EVENT = 4 * 1024 * 1024  # bytes
 MOST_TOLD = 500  # characters of what an answer says is wrong
 
+HOST = re.compile(r"[A-Za-z0-9._:-]+")
 NEW_TOKEN = "get a new one, and set LOCKGATE_TOKEN or give --token-file"
 
 
@@ -200,13 +202,8 @@ def origin(url: str, name: str) -> str:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not plain
-        or not (url.isascii() and url.isprintable())
-    ):
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
+    if parts.scheme not in ("http", "https") or more or not HOST.fullmatch(parts.hostname or ""):
         raise click.UsageError(f"{name} is no address of a gateway: write scheme, host and port only")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise click.UsageError(f"{name} would send the token over the network in the clear: write https://")

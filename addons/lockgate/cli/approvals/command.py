@@ -63,9 +63,7 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="The gateway's rules, which say where its approvals are; not read with LOCKGATE_URL.",
         ),
-        click.option(
-            "--token-file", type=click.Path(path_type=Path), help="A file with your token; or LOCKGATE_TOKEN."
-        ),
+        click.option("--token-file", type=click.Path(path_type=Path), help="Your token; or LOCKGATE_TOKEN."),
         click.option("--ca", type=click.Path(path_type=Path), help="The CA to trust (PEM); or SSL_CERT_FILE."),
     ):
         command = option(command)
@@ -87,7 +85,7 @@ def listening(rules: Path) -> str:
     if not url:
         where = rules / "gateway.yaml"
         raise click.UsageError(
-            f"{where} says nowhere to approve: give `listen` under `approvals:`, or set LOCKGATE_URL"
+            f"{where} has no `listen` under `approvals:`, where persons decide; add it, or set LOCKGATE_URL"
         )
     return origin(url, "the address of the approvals in the rules")
 
@@ -269,7 +267,7 @@ def end_grant(
         grant_id = identified(members(client.ask("GET", GRANTS), "grants"), identifier, "grant")
         try:
             ended = client.ask(
-                "DELETE", place(GRANTS, grant_id), document={"reason": reason}, wanted=f"grant {identifier}"
+                "DELETE", place(GRANTS, grant_id), document={"reason": reason}, wanted=f"grant {visible(identifier)}"
             )
         except NotDone as error:
             if error.status not in SAYS_NO:
