@@ -58,7 +58,7 @@ def draft(clock: Clock) -> Callable[..., Approval]:
 
 
 @pytest.fixture
-def vote(clock: Clock) -> Callable[..., Vote]:
+def make_vote(clock: Clock) -> Callable[..., Vote]:
     """What a person says about an approval."""
 
     def made(approval: Approval, who: Principal, decision: str = "approve", **different: Any) -> Vote:

@@ -19,10 +19,10 @@ MANY = {"most": 1000, "most_of_one": 100}
 AGENT = Principal(ISSUER, "agent-7", ("support",), 2_000_000.0)
 
 
-async def test_asked_decided_used(office: Office, draft: Draft, vote: Says) -> None:
+async def test_asked_decided_used(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     assert (asked.state, office.desk.pending) == (State.PENDING, 1)
-    approved = await office.desk.decide("a1", person(), vote(asked, person()))
+    approved = await office.desk.decide("a1", person(), make_vote(asked, person()))
     assert (approved.state, office.desk.pending, approved.decided_at) == (State.APPROVED, 0, office.clock.now)
     assert await office.desk.use("a1", "r2")
     used = office.desk.get("a1")
@@ -32,9 +32,9 @@ async def test_asked_decided_used(office: Office, draft: Draft, vote: Says) -> N
     assert office.told == [("asked", "a1"), ("approved", "a1")]
 
 
-async def test_it_is_used_once(office: Office, draft: Draft, vote: Says) -> None:
+async def test_it_is_used_once(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     used = await asyncio.gather(*(office.desk.use("a1", f"r{number}") for number in range(20)))
     assert used.count(True) == 1
 
@@ -45,13 +45,13 @@ async def test_what_is_pending_cannot_be_used(office: Office, draft: Draft) -> N
     assert not await office.desk.use("guessed", "r1")
 
 
-async def test_one_approves_and_one_denies_at_once(office: Office, draft: Draft, vote: Says) -> None:
+async def test_one_approves_and_one_denies_at_once(office: Office, draft: Draft, make_vote: Says) -> None:
     """Whichever is first: the end is a denial, and nothing was used."""
     asked = await office.desk.ask(draft(), **MANY)
     yes, no = person("fiona"), person("felix")
     await asyncio.gather(
-        office.desk.decide("a1", yes, vote(asked, yes)),
-        office.desk.decide("a1", no, vote(asked, no, "deny", reason="No ticket.")),
+        office.desk.decide("a1", yes, make_vote(asked, yes)),
+        office.desk.decide("a1", no, make_vote(asked, no, "deny", reason="No ticket.")),
         return_exceptions=True,
     )
     ended = office.desk.get("a1")
@@ -59,30 +59,30 @@ async def test_one_approves_and_one_denies_at_once(office: Office, draft: Draft,
     assert not await office.desk.use("a1", "r1")
 
 
-async def test_two_approve_at_once_where_two_are_needed(office: Office, draft: Draft, vote: Says) -> None:
+async def test_two_approve_at_once_where_two_are_needed(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(holds=(Hold("support/big", "d", quorum=2, approvers=("finance",)),)), **MANY)
     people = [person("fiona"), person("felix")]
-    await asyncio.gather(*(office.desk.decide("a1", each, vote(asked, each)) for each in people))
+    await asyncio.gather(*(office.desk.decide("a1", each, make_vote(asked, each)) for each in people))
     approved = office.desk.get("a1")
     assert approved is not None and approved.state is State.APPROVED
     assert {each.subject for each in approved.votes} == {"fiona", "felix"}
 
 
-async def test_the_same_person_counts_once(office: Office, draft: Draft, vote: Says) -> None:
+async def test_the_same_person_counts_once(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(holds=(Hold("support/big", "d", quorum=2, approvers=("finance",)),)), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     with pytest.raises(VoteRefused, match="somebody else"):
-        await office.desk.decide("a1", person(), vote(asked, person()))
+        await office.desk.decide("a1", person(), make_vote(asked, person()))
     assert office.desk.pending == 1
 
 
-async def test_an_approval_can_be_taken_back_until_it_is_used(office: Office, draft: Draft, vote: Says) -> None:
+async def test_an_approval_can_be_taken_back_until_it_is_used(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
-    denied = await office.desk.decide("a1", person(), vote(asked, person(), "deny"))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
+    denied = await office.desk.decide("a1", person(), make_vote(asked, person(), "deny"))
     assert denied.state is State.DENIED
     with pytest.raises(VoteRefused) as refused:
-        await office.desk.decide("a1", person(), vote(asked, person()))
+        await office.desk.decide("a1", person(), make_vote(asked, person()))
     assert refused.value.status == 409
 
 
@@ -95,11 +95,11 @@ async def test_identical_requests_join(office: Office, draft: Draft) -> None:
     assert office.steps() == ["asked", *["joined"] * 5]
 
 
-async def test_whoever_waits_is_told_at_once(office: Office, draft: Draft, vote: Says) -> None:
+async def test_whoever_waits_is_told_at_once(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     waiting = [asyncio.create_task(office.desk.changed(asked, 60)) for _ in range(3)]
     await asyncio.sleep(0)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     assert {each.state for each in await asyncio.gather(*waiting)} == {State.APPROVED}
     assert (await office.desk.changed(asked, 60)).state is State.APPROVED  # whoever comes later does not wait
 
@@ -125,34 +125,34 @@ async def test_no_more_are_held_than_may_be(office: Office, draft: Draft, limits
     await office.desk.ask(draft("again"), **limits)
 
 
-async def test_nobody_decides_their_own(office: Office, draft: Draft, vote: Says) -> None:
+async def test_nobody_decides_their_own(office: Office, draft: Draft, make_vote: Says) -> None:
     behind = Requester(ISSUER, "agent-7", ("support",), None, ((ISSUER, "anna"),))
     asked = await office.desk.ask(draft(requester=behind), **MANY)
     for subject in ("agent-7", "anna"):
         own = person(subject)
         for decision in ("approve", "deny"):
             with pytest.raises(VoteRefused) as refused:
-                await office.desk.decide("a1", own, vote(asked, own, decision))
+                await office.desk.decide("a1", own, make_vote(asked, own, decision))
             assert refused.value.status == 403
     stranger = person("agent-7", issuer="https://other.example")
-    assert (await office.desk.decide("a1", stranger, vote(asked, stranger))).state is State.APPROVED
+    assert (await office.desk.decide("a1", stranger, make_vote(asked, stranger))).state is State.APPROVED
 
 
-async def test_it_expires_and_says_so(office: Office, draft: Draft, vote: Says) -> None:
+async def test_it_expires_and_says_so(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     office.clock.pass_(900)
     with pytest.raises(VoteRefused, match="expired"):  # though nobody has swept yet
-        await office.desk.decide("a1", person(), vote(asked, person()))
+        await office.desk.decide("a1", person(), make_vote(asked, person()))
     await office.desk.sweep()
     ended = office.desk.get("a1")
     assert ended is not None and (ended.state, ended.outcome) == (State.EXPIRED, "nobody decided in time")
     assert office.told[-1] == ("expired", "a1")
 
 
-async def test_what_was_approved_is_used_in_time_or_not_at_all(office: Office, draft: Draft, vote: Says) -> None:
+async def test_what_was_approved_is_used_in_time_or_not_at_all(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     office.clock.pass_(800)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     office.clock.pass_(899)
     await office.desk.sweep()
     held = office.desk.get("a1")
@@ -174,17 +174,19 @@ async def test_a_clock_that_is_set_back_gives_no_more_time(office: Office, draft
     assert held is not None and held.state is State.EXPIRED
 
 
-async def test_a_clock_that_is_set_forward_ends_it(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_clock_that_is_set_forward_ends_it(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     office.clock.now += 86400
     with pytest.raises(VoteRefused, match="expired"):
-        await office.desk.decide("a1", person(), vote(asked, person()))
+        await office.desk.decide("a1", person(), make_vote(asked, person()))
 
 
-async def test_after_a_restart_it_is_there_as_it_was(office: Office, draft: Draft, vote: Says, clock: Clock) -> None:
+async def test_after_a_restart_it_is_there_as_it_was(
+    office: Office, draft: Draft, make_vote: Says, clock: Clock
+) -> None:
     asked = await office.desk.ask(draft(), **MANY)
     await office.desk.ask(draft("a2"), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     again = desk_of(office.store, clock)
     found = again.desk.find("print-a1")
     assert found is not None and found.state is State.APPROVED
@@ -204,9 +206,9 @@ async def test_after_a_restart_time_goes_on(office: Office, draft: Draft, clock:
     await again.desk.close()
 
 
-async def test_what_is_over_leaves_for_the_recording(office: Office, draft: Draft, vote: Says) -> None:
+async def test_what_is_over_leaves_for_the_recording(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person(), "deny", reason="No."))
+    await office.desk.decide("a1", person(), make_vote(asked, person(), "deny", reason="No."))
     assert office.desk.find("print-a1") is not None
     office.clock.pass_(KEPT)
     await office.desk.sweep()
@@ -215,9 +217,9 @@ async def test_what_is_over_leaves_for_the_recording(office: Office, draft: Draf
     assert (kind, details["step"], details["votes"][0]["reason"]) == ("approval", "closed", "No.")
 
 
-async def test_a_store_that_fails_lets_nothing_through(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_store_that_fails_lets_nothing_through(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     office.store.fails = True
     with pytest.raises(StoreUnavailable):
         await office.desk.use("a1", "r1")
@@ -237,9 +239,9 @@ async def test_a_failed_ask_holds_nothing(office: Office, draft: Draft) -> None:
     assert office.desk.pending == 0
 
 
-async def test_a_grant_lets_the_same_caller_past_the_rule(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_grant_lets_the_same_caller_past_the_rule(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person(), grant=600.0))
+    await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
     (grant,) = office.desk.grants()
     assert (grant.rule, grant.until - grant.since) == (BIG.rule, 600.0)
     assert office.desk.granted(AGENT, BIG, "crm", "gb1") == grant
@@ -258,26 +260,28 @@ async def test_a_grant_lets_the_same_caller_past_the_rule(office: Office, draft:
     assert not any(each.id == grant.id for each in office.store.rows.values())
 
 
-async def test_a_grant_is_as_short_as_any_of_those_who_gave_it_says(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_grant_is_as_short_as_any_of_those_who_gave_it_says(
+    office: Office, draft: Draft, make_vote: Says
+) -> None:
     hold = Hold("support/big", "d", quorum=2, approvers=("finance",), max_grant=3600.0)
     asked = await office.desk.ask(draft(holds=(hold,)), **MANY)
-    await office.desk.decide("a1", person("fiona"), vote(asked, person("fiona"), grant=3600.0))
-    await office.desk.decide("a1", person("felix"), vote(asked, person("felix")))
+    await office.desk.decide("a1", person("fiona"), make_vote(asked, person("fiona"), grant=3600.0))
+    await office.desk.decide("a1", person("felix"), make_vote(asked, person("felix")))
     assert office.desk.grants() == []
 
 
-async def test_a_grant_asked_for_ahead(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_grant_asked_for_ahead(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(ahead=1800.0, action=("", "")), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     (grant,) = office.desk.grants()
     assert grant.until - grant.since == 1800.0
     used = office.desk.get("a1")
     assert used is not None and used.state is State.USED
 
 
-async def test_a_grant_ends_when_somebody_else_says_so(office: Office, draft: Draft, vote: Says) -> None:
+async def test_a_grant_ends_when_somebody_else_says_so(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person(), grant=600.0))
+    await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
     (grant,) = office.desk.grants()
     with pytest.raises(VoteRefused):
         await office.desk.end_grant(grant.id, AGENT, "mine")
@@ -287,9 +291,9 @@ async def test_a_grant_ends_when_somebody_else_says_so(office: Office, draft: Dr
         await office.desk.end_grant(grant.id, person("felix"), "again")
 
 
-async def test_what_is_revoked_ends_what_was_given(office: Office, draft: Draft, vote: Says) -> None:
+async def test_what_is_revoked_ends_what_was_given(office: Office, draft: Draft, make_vote: Says) -> None:
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person(), grant=600.0))
+    await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
     await office.desk.ask(draft("a2"), **MANY)
     await office.desk.end_revoked(lambda principal, target: principal.subject == "agent-7" and target == "crm")
     states = {each.id: each.state for each in office.desk.approvals()}
@@ -297,10 +301,10 @@ async def test_what_is_revoked_ends_what_was_given(office: Office, draft: Draft,
     assert office.desk.grants() == []
 
 
-async def test_whoever_watches_sees_each_change(office: Office, draft: Draft, vote: Says) -> None:
+async def test_whoever_watches_sees_each_change(office: Office, draft: Draft, make_vote: Says) -> None:
     watcher = office.desk.watch()
     asked = await office.desk.ask(draft(), **MANY)
-    await office.desk.decide("a1", person(), vote(asked, person()))
+    await office.desk.decide("a1", person(), make_vote(asked, person()))
     seen = [await watcher.next(1), await watcher.next(1)]
     assert [each.state for each in seen if each] == [State.PENDING, State.APPROVED]
     office.desk.unwatch(watcher)

@@ -51,9 +51,7 @@ def test_held(explain: Callable[..., object], body: Callable[[str], str]) -> Non
     lines = ended.out.splitlines()
     assert lines[0].startswith("HOLD  by support/big ")
     assert "409 Finance decides." in lines[1]
-    assert lines[2] == (
-        "  approval     by 1 of finance or audit, within 15m  (support/big); this version refuses what is held"
-    )
+    assert lines[2] == "  approval     by 1 of finance or audit, within 15m  (support/big)"
     assert "  not recorded $.iban" in lines
     assert "         when is false: body.amount <= 500" in lines
 
@@ -133,7 +131,13 @@ def test_json_has_every_rule(explain: Callable[..., object], body: Callable[[str
         ("support/read", "other-verb", False),
         ("reader/wiki", "other-target", False),
     ]
-    assert rules[1]["approval"] == {"approvers": ["finance", "audit"], "quorum": 1, "timeout": 900.0}
+    assert rules[1]["approval"] == {
+        "approvers": ["finance", "audit"],
+        "quorum": 1,
+        "timeout": 900.0,
+        "require_reason": False,
+        "max_grant": 0.0,
+    }
 
 
 def test_a_long_rest_is_folded(explain: Callable[..., object], small_rules: Path) -> None:

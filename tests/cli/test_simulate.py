@@ -16,6 +16,7 @@ from mitmproxy.test import tflow
 
 from lockgate import exchange as exchange_module
 from lockgate.actions import head
+from lockgate.approvals.recent import RecentDecisions
 from lockgate.cli.simulate import (
     HASH_KEY,
     answer,
@@ -104,7 +105,9 @@ def through_the_stages(generation: Generation, request: Request) -> tuple[Exchan
     try:
         reading.requestheaders(flow)
         asyncio.run(reading.request(flow))
-        Decide(SimpleNamespace(now=lambda: NOW, revocations=Revocations(Path("none")))).request(flow)
+        Decide(
+            SimpleNamespace(now=lambda: NOW, revocations=Revocations(Path("none")), recent=RecentDecisions())
+        ).request(flow)
         if found.decision and found.decision.verdict is Verdict.HOLD:
             return found, pending(found.decision.rule, found.decision.reason)
     except Refused as refused:

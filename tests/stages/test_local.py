@@ -106,7 +106,7 @@ async def test_its_pages_are_read_only(runtime: Runtime, identified: Identified,
     assert not exchange(flow).own
 
 
-@pytest.mark.parametrize("path", ["/", "/whoami/", "/WHOAMI", "/whoami2", "/approvals"])
+@pytest.mark.parametrize("path", ["/", "/whoami/", "/WHOAMI", "/whoami2", "/approval"])
 async def test_it_has_no_other_page(runtime: Runtime, identified: Identified, path: str) -> None:
     flow = identified("GET", f"http://lockgate.invalid{path}")
     with pytest.raises(Refused) as refused:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from mitmproxy import http
 
+from lockgate.approvals.recent import Recent
 from lockgate.decisions import decided_again
 from lockgate.errors import Refused, RevocationsUnavailable
 from lockgate.exchange import Exchange, exchange
-from lockgate.model import Decision, Verdict
+from lockgate.model import Action, Decision, Principal, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.generation import Generation
 from lockgate.refusals import NOT_KNOWN, Refusal
@@ -37,10 +39,17 @@ class Decide:
             raise Refused(Refusal(403, "None of the caller's roles is known here.", "Ask the operator for a role."))
         decision = authorize(policy, found.principal, found.actions, found.facts, self._runtime.now())
         found.decision = decision
+        self._note(found.principal, found.actions, decision)
         found.stood_at = time.monotonic()
         found.standing, found.recheck = found.generation, self.recheck
         if decision.verdict is Verdict.DENY:
             raise Refused(Refusal(403, explain(decision, found.actions[0].verb), _next(decision), decision.rule))
+
+    def _note(self, principal: Principal, actions: Sequence[Action], decision: Decision) -> None:
+        """For whoever approves something of the same caller."""
+        verb, target, resource = (actions[0].verb, actions[0].target, actions[0].resource) if actions else ("", "", "")
+        recent = Recent(time.time(), str(decision.verdict), verb, target, resource, decision.rule)
+        self._runtime.recent.note(principal.issuer, principal.subject, recent)
 
     def ws_message(self, flow: http.HTTPFlow) -> None:
         opened = exchange(flow).opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -65,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body))
-        answers = self.server.answers.get((self.command, self.path.partition("?")[0]), [(404, {"title": "Not found"})])
+        answers = self.server.answers.get((self.command, self.path.partition("?")[0]), [no_page])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if callable(answer):
             answer(self)
@@ -75,9 +76,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
 
-    def give(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
+    def give(self, status: int, body: bytes, kind: str | None = None, **headers: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        problem = "application/problem+json" if status >= 400 else "application/json"
+        self.send_header("Content-Type", kind or problem)
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)
@@ -86,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Nothing of it in the tests' output."""
+
+
+def no_page(handler: Handler) -> None:
+    handler.give(404, b"<html>no such page</html>", "text/html")
 
 
 @pytest.fixture
@@ -104,11 +110,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Approvals]:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs `lockgate approvals ...`."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs `lockgate approvals ...`, on a terminal where a test says so."""
 
-    def ran(*arguments: object) -> Ended:
-        code = main(["approvals", *map(str, arguments)])
+    def ran(*arguments: object, tty: bool = False) -> Ended:
+        with monkeypatch.context() as patched:
+            for stream in (sys.stdin, sys.stdout):
+                patched.setattr(stream, "isatty", lambda: tty, raising=False)
+            code = main(["approvals", *map(str, arguments)])
         return Ended(code, *capsys.readouterr())
 
     return ran

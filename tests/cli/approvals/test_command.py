@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 Run = Callable[..., Any]
 ID, OTHER, TOKEN = "7fQx2kAbCdEf01", "7fQx2kZZZZZZ02", "approver.token-1"
 APPROVAL = f"/api/approvals/{ID}"
 HOSTILE = "\x1b]0;x\x07\x9b2J\u202e\u2066\r\nlockgate: Approved \u200b"
-
-
-@pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
 
 
 def says(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
@@ -31,8 +25,6 @@ def says(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
         if abort and not answer:
             raise click.Abort
         return answer
-
-    import click
 
     monkeypatch.setattr("lockgate.cli.approvals.command.click.confirm", confirm)
     return asked
@@ -134,22 +126,20 @@ def test_an_id_of_the_server_is_no_path(run: Run, server: Any, brief: dict[str, 
     assert server.asked[-1].path == "/api/approvals/x%2F..%2F..%2Fgrants%3Fy"
 
 
-def test_approve_asks_after_showing_it(
-    run: Run, held: Any, whole: dict[str, Any], monkeypatch: Any, terminal: None
-) -> None:
+def test_approve_asks_after_showing_it(run: Run, held: Any, whole: dict[str, Any], monkeypatch: Any) -> None:
     held.answer("POST", APPROVAL, whole | {"state": "approved"})
     asked = says(monkeypatch, True)
-    ended = run("approve", ID, "--reason", "ticket 4711", "--grant", "10m")
+    ended = run("approve", ID, "--reason", "ticket 4711", "--grant", "10m", tty=True)
     assert (ended.code, asked) == (0, ["Approve it?"])
     assert '{"amount": 900,' in ended.out
     assert ended.out.splitlines()[-1] == f"Approved {ID}: POST crm /v1/refunds."
     assert held.bodies("POST") == [{"decision": "approve", "reason": "ticket 4711", "grant": "600s", "digest": "ab12"}]
 
 
-def test_who_says_no_decides_nothing(run: Run, held: Any, monkeypatch: Any, terminal: None) -> None:
+def test_who_says_no_decides_nothing(run: Run, held: Any, monkeypatch: Any) -> None:
     says(monkeypatch, False)
     for command in ("approve", "deny"):
-        assert run(command, ID).code == 130
+        assert run(command, ID, tty=True).code == 130
     assert held.bodies("POST") == []
 
 
@@ -199,13 +189,11 @@ def test_what_the_gateway_does_not_count(run: Run, held: Any, status: int, detai
     assert detail.rstrip(".") in ended.err
 
 
-def test_what_is_not_yours_is_not_even_asked(
-    run: Run, held: Any, whole: dict[str, Any], monkeypatch: Any, terminal: None
-) -> None:
+def test_what_is_not_yours_is_not_even_asked(run: Run, held: Any, whole: dict[str, Any], monkeypatch: Any) -> None:
     whole["you"] = {"may_decide": False, "why_not": "This is decided by somebody with the role finance."}
     held.answer("GET", APPROVAL, whole)
     asked = says(monkeypatch, True)
-    ended = run("approve", ID)
+    ended = run("approve", ID, tty=True)
     assert (ended.code, asked, held.bodies("POST")) == (1, [], [])
     assert "role finance" in ended.err
 
@@ -257,19 +245,16 @@ def hostile(node: Any, where: str = "") -> Any:
 
 
 @pytest.mark.parametrize("tty", [False, True], ids=["piped", "terminal"])
-def test_nothing_of_it_does_anything_to_a_terminal(
-    run: Run, held: Any, whole: dict[str, Any], tty: bool, request: Any
-) -> None:
-    if tty:
-        request.getfixturevalue("terminal")
+def test_nothing_of_it_does_anything_to_a_terminal(run: Run, held: Any, whole: dict[str, Any], tty: bool) -> None:
     evil = hostile(whole)
     held.answer("GET", "/api/approvals", {"approvals": [evil]})
     held.answer("GET", APPROVAL, evil)
     held.answer("POST", APPROVAL, evil, (409, {"detail": HOSTILE}), (503, {"detail": HOSTILE}))
     held.answer("GET", "/api/grants", {"grants": []})
-    printed = [run("list"), run("list", "--json"), run("show", ID), run("show", ID, "--json")]
-    printed += [run("approve", ID, "--digest", "x") for _ in range(3)]
-    printed += [run("approve", HOSTILE, "--digest", "x"), run("end-grant", HOSTILE)]
+    commands = [["list"], ["list", "--json"], ["show", ID], ["show", ID, "--json"]]
+    commands += [["approve", ID, "--digest", "x"]] * 3
+    commands += [["approve", HOSTILE, "--digest", "x"], ["end-grant", HOSTILE]]
+    printed = [run(*command, tty=tty) for command in commands]
     for ended in printed:
         text = (ended.out + ended.err).replace("\x1b[1m", "").replace("\x1b[0m", "")  # our own headings
         assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2066\u200b")
@@ -277,12 +262,12 @@ def test_nothing_of_it_does_anything_to_a_terminal(
 
 
 def test_lines_of_an_agent_that_a_terminal_would_break_stand_behind_a_bar(
-    run: Run, held: Any, whole: dict[str, Any], terminal: None, monkeypatch: pytest.MonkeyPatch
+    run: Run, held: Any, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     whole["request"]["body"] = "a" * 58 + "digest       forged" + "漢" * 60
     held.answer("GET", APPROVAL, whole)
-    lines = run("show", ID).out.splitlines()
+    lines = run("show", ID, tty=True).out.splitlines()
     assert "| digest       forged" in "\n".join(lines)
     assert not any(line.lstrip().startswith("digest") and "forged" in line for line in lines)
 

@@ -95,7 +95,7 @@ def decided(client: Client, path: str, asked: Any, state: Any) -> tuple[Any, Any
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_PAUSE)
         try:
-            asked = client.ask("GET", path, wanted="such approval any more")
+            asked = client.ask("GET", path)
         except Lost:
             lost += 1
             if lost == MOST_LOST:

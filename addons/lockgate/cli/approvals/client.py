@@ -22,6 +22,7 @@ import click
 import httpx
 
 from lockgate.bodies import sse
+from lockgate.bodies.content_type import media_type
 from lockgate.bodies.json import parse
 from lockgate.errors import BodyTooLarge, BodyUnreadable, SecretUnavailable, Unanswered
 from lockgate.outbound import trust, unconnected
@@ -35,6 +36,7 @@ LARGEST = 32 * 1024 * 1024  # bytes of an answer
 LARGEST_EVENT = 4 * 1024 * 1024  # bytes
 MOST_TOLD = 500  # characters of what an answer says is wrong
 
+PROBLEM = "application/problem+json"
 HOST = re.compile(r"[A-Za-z0-9._:-]+")
 NEW_TOKEN = "get a new one, and set LOCKGATE_TOKEN or give --token-file"
 
@@ -87,9 +89,8 @@ class Client:
         *,
         query: Mapping[str, str] | None = None,
         document: Mapping[str, Any] | None = None,
-        wanted: str | None = None,
     ) -> Any:
-        """The answer's JSON document. `path` has its parts quoted; `wanted` is what a 404 says is not there.
+        """The answer's JSON document. `path` has its parts quoted.
 
         Raises NotDone, Lost, ClickException.
         """
@@ -102,7 +103,7 @@ class Client:
                     raise click.ClickException(f"{self.url}: its answer is larger than {LARGEST} bytes")
                 if time.monotonic() > ends_at:
                     raise Lost(f"{self.url}: no whole answer within {WITHIN:g} seconds")
-        self._require_fine(response, bytes(content), wanted)
+        self._require_fine(response, bytes(content))
         try:
             return parse(bytes(content))
         except BodyUnreadable:
@@ -122,7 +123,7 @@ class Client:
             ) as response,
         ):
             if response.status_code != HTTPStatus.OK or not sse.is_sse(response.headers.get("content-type")):
-                self._require_fine(response, next(response.iter_raw(MOST_TOLD * 8), b""), None)
+                self._require_fine(response, next(response.iter_raw(MOST_TOLD * 8), b""))
                 raise click.ClickException(self._stranger())
             yield self._parsed(response)
 
@@ -132,7 +133,7 @@ class Client:
             yield from parser.feed(chunk)
         raise Lost(f"{self.url}: the connection has ended")
 
-    def _require_fine(self, response: httpx.Response, content: bytes, wanted: str | None) -> None:
+    def _require_fine(self, response: httpx.Response, content: bytes) -> None:
         """Raises NotDone, ClickException unless it is the answer that was asked for."""
         status = response.status_code
         if response.is_success:
@@ -141,10 +142,8 @@ class Client:
             raise click.ClickException(f"{self.url}: it redirects, and is not followed: name the gateway itself")
         if status == HTTPStatus.UNAUTHORIZED:
             raise NotDone(status, f"{self.url} does not take this token{told(content, ': ')}; {NEW_TOKEN}")
-        if status == HTTPStatus.NOT_FOUND and wanted is None:
+        if status == HTTPStatus.NOT_FOUND and media_type(response.headers.get("content-type")) != PROBLEM:
             raise NotDone(status, self._stranger())
-        if status == HTTPStatus.NOT_FOUND:
-            raise NotDone(status, f"there is no {wanted}")
         raise NotDone(status, told(content) or f"{self.url}: it answers {status}")
 
     def _stranger(self) -> str:

@@ -177,9 +177,7 @@ def decide(
             if digest is None:
                 digest = looked_at(whole(client, approval_id), said["decision"], yes=yes)
             document = {**said, "digest": digest}
-            after = client.ask(
-                "POST", place(APPROVALS, approval_id), document=document, wanted=f"approval {identifier}"
-            )
+            after = client.ask("POST", place(APPROVALS, approval_id), document=document)
         except NotDone as error:
             if error.status not in SAYS_NO:
                 raise
@@ -266,9 +264,7 @@ def end_grant(
     with connected(rules, token_file, ca) as client:
         grant_id = identified(members(client.ask("GET", GRANTS), "grants"), identifier, "grant")
         try:
-            ended = client.ask(
-                "DELETE", place(GRANTS, grant_id), document={"reason": reason}, wanted=f"grant {visible(identifier)}"
-            )
+            ended = client.ask("DELETE", place(GRANTS, grant_id), document={"reason": reason})
         except NotDone as error:
             if error.status not in SAYS_NO:
                 raise
@@ -286,7 +282,7 @@ def found_id(client: Client, given: str) -> str:
 
 
 def whole(client: Client, approval_id: str) -> Any:
-    return client.ask("GET", place(APPROVALS, approval_id), wanted=f"approval {visible(approval_id)}")
+    return client.ask("GET", place(APPROVALS, approval_id))
 
 
 def place(collection: str, identifier: str) -> str:
