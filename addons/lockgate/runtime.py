@@ -16,7 +16,14 @@ from lockgate.approvals.desk import Desk
 from lockgate.approvals.recent import RecentDecisions
 from lockgate.approvals.tinydb import TinyStore
 from lockgate.credentials.registry import Credentials
-from lockgate.errors import RulesInvalid, SetupError, StoreUnavailable
+from lockgate.errors import (
+    KeysUnavailable,
+    RulesInvalid,
+    SetupError,
+    StoreUnavailable,
+    TokenRejected,
+    UnknownKey,
+)
 from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
@@ -167,6 +174,23 @@ class Runtime:
         """Record how many were only counted since the last time. Raises RecordingUnavailable."""
         if counted := self.strangers.take():
             self.recorder.event("strangers", counted)
+
+    async def approver(self, token: str, peer_is_loopback: bool) -> Principal:
+        """Whom an approver's token identifies.
+
+        Raises TokenRejected, KeysUnavailable, RevocationsUnavailable.
+        """
+        while True:
+            verifier = self.current.approvers
+            try:
+                principal = verifier.verify(token, time.time(), peer_is_loopback)
+            except (UnknownKey, KeysUnavailable):
+                if not await verifier.renew_keys(token):
+                    raise
+            else:
+                if self.revocations.find(principal, None, time.time()):
+                    raise TokenRejected("revoked")
+                return principal
 
     def now(self) -> datetime:
         """The instant a decision is made at, UTC."""

@@ -65,6 +65,10 @@ class Credentials:
             raise SecretUnavailable("a client certificate goes into no request")
         return credential
 
+    async def secret(self, source: SecretSource) -> str:
+        """A secret that is no target's credential. Raises SecretUnavailable."""
+        return await self._secrets.read(source)
+
     async def certificate(self, spec: CredentialSpec, target: Target) -> ClientCertificate:
         """The client certificate of `spec` for `target`: the same object for as long as its files stay the same.
 

@@ -37,6 +37,7 @@ from lockgate.proxy.guard import Guard
 from lockgate.proxy.internals import DumpMaster, WebMaster, http_layers, server
 from lockgate.proxy.reload import Reload
 from lockgate.runtime import Runtime
+from lockgate.web.site import Site
 
 STREAMS_END = 5.0  # seconds at the end for streams to be broken off and recorded
 
@@ -55,6 +56,7 @@ class Gateway:
         self._watch: asyncio.Task[None] | None = None
         self._reloads: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
+        self._site: Site | None = None
         self._script = Path()
 
     def load(self, loader: addonmanager.Loader) -> None:
@@ -130,6 +132,8 @@ class Gateway:
         await doors.streams_ended(STREAMS_END)
         for task in list(self._beside):
             task.cancel()
+        if self._site is not None:
+            await self._site.close()
         if hasattr(self._runtime, "desk"):
             await self._runtime.desk.close()
         whole = self._flush()
@@ -162,6 +166,18 @@ class Gateway:
     async def _open_desk(self) -> None:
         """Let persons decide, where the rules say that they may."""
         self._start(self._runtime.desk.run(), "approvals")
+        runtime = self._runtime
+        self._site = Site(
+            runtime.desk,
+            lambda: runtime.current.generation.gateway.approvals,
+            runtime.approver,
+            runtime.recent.of,
+            runtime.credentials.secret,
+        )
+        try:
+            await self._site.start()
+        except SetupError as error:
+            refuse_start(str(error))
 
     async def _listen_where_told(self) -> None:
         """mitmproxy binds before scripts are loaded: to every interface, where no address was given."""

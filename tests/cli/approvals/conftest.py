@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         status, document = answer if isinstance(answer, tuple) else (200, answer)
         self.give(status, json.dumps(document).encode())
 
-    do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
+    do_POST = do_DELETE = do_CONNECT = do_GET  # noqa: N815 - http.server's names
 
     def give(self, status: int, body: bytes, kind: str | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -85,6 +86,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *args: Any) -> None:
         """Nothing of it in the tests' output."""
@@ -141,8 +146,8 @@ def brief() -> dict[str, Any]:
         "resource": "/v1/refunds",
         "rules": ["support/big-refund"],
         "reason": "",
-        "ahead": 0,
-        "votes": [],
+        "ahead": 0.0,
+        "votes": 1,
     }
 
 
@@ -150,7 +155,7 @@ def brief() -> dict[str, Any]:
 def whole(brief: dict[str, Any]) -> dict[str, Any]:
     """The same as it is shown."""
     found = deepcopy(brief)
-    found["requester"]["behind"] = [{"issuer": "https://login.example", "subject": "ben"}]
+    found["requester"]["behind"] = ["ben"]
     return found | {
         "holds": [
             {
@@ -180,15 +185,22 @@ def whole(brief: dict[str, Any]) -> dict[str, Any]:
                 "decision": "approve",
                 "issuer": "https://login.example",
                 "subject": "eve",
-                "roles": ["finance"],
                 "at": instant(-20),
                 "via": "api",
-                "address": "127.0.0.1",
                 "reason": "fine",
                 "grant": 600,
             }
         ],
-        "recent": [],
+        "recent": [
+            {
+                "at": instant(-900),
+                "verdict": "deny",
+                "verb": "GET",
+                "target": "crm",
+                "resource": "/v1/export",
+                "rule": "support/no-bulk-export",
+            }
+        ],
         "digest": "ab12",
         "outcome": "",
         "you": {"may_decide": True, "why_not": ""},

@@ -32,7 +32,7 @@ def test_it_asks_and_prints_the_id(run: Run, server: Any) -> None:
     assert parse_qs(urlsplit(asked.path).query) == {
         "rule": ["support/big-refund"],
         "target": ["crm"],
-        "for": ["3600s"],
+        "for": ["1h"],
         "reason": ["the quarter's & more"],
     }
     assert json.loads(run("request", *WANTED, "--gateway", server.url, "--json").out) == ASKED
@@ -44,7 +44,7 @@ def test_it_asks_and_prints_the_id(run: Run, server: Any) -> None:
 def test_it_waits_until_somebody_has_decided(run: Run, server: Any, state: str, code: int) -> None:
     server.answer("POST", PLACE, (202, ASKED))
     place = f"{PLACE}/a1%2Fb"  # what the gateway calls the place is not gone to
-    server.answer("GET", place, ASKED, lambda self: self.connection.close(), ASKED, ASKED | {"state": state})
+    server.answer("GET", place, ASKED, lambda self: self.hang_up(), ASKED, ASKED | {"state": state})
     ended = run("request", *WANTED, "--gateway", server.url, "--wait")
     assert (ended.code, ended.out) == (code, f"{state.capitalize()}: a1/b\n")
     assert [each.path for each in server.asked[1:]] == [place] * 4
@@ -52,7 +52,7 @@ def test_it_waits_until_somebody_has_decided(run: Run, server: Any, state: str, 
 
 def test_it_gives_up_on_a_gateway_that_is_gone(run: Run, server: Any) -> None:
     server.answer("POST", PLACE, (202, ASKED))
-    server.answer("GET", f"{PLACE}/a1%2Fb", lambda self: self.connection.close())
+    server.answer("GET", f"{PLACE}/a1%2Fb", lambda self: self.hang_up())
     ended = run("request", *WANTED, "--gateway", server.url, "--wait")
     assert (ended.code, ended.out) == (2, "")
     assert "broke off" in ended.err

@@ -65,7 +65,8 @@ def test_show(run: Run, held: Any) -> None:
     for told in (
         ID,
         "support-agent of https://login.example, as support",
-        "ben of https://login.example",
+        "behind it    ben",
+        "deny  GET crm /v1/export by support/no-bulk-export",
         "Refunds above 500 need finance.",
         "by 2 of finance, each with a reason; approved by eve",
         "1 more like it wait too",
@@ -133,13 +134,13 @@ def test_approve_asks_after_showing_it(run: Run, held: Any, whole: dict[str, Any
     assert (ended.code, asked) == (0, ["Approve it?"])
     assert '{"amount": 900,' in ended.out
     assert ended.out.splitlines()[-1] == f"Approved {ID}: POST crm /v1/refunds."
-    assert held.bodies("POST") == [{"decision": "approve", "reason": "ticket 4711", "grant": "600s", "digest": "ab12"}]
+    assert held.bodies("POST") == [{"decision": "approve", "reason": "ticket 4711", "grant": "10m", "digest": "ab12"}]
 
 
 def test_who_says_no_decides_nothing(run: Run, held: Any, monkeypatch: Any) -> None:
     says(monkeypatch, False)
     for command in ("approve", "deny"):
-        assert run(command, ID, tty=True).code == 130
+        assert run(command, ID, "--reason", "x", tty=True).code == 130
     assert held.bodies("POST") == []
 
 
@@ -153,10 +154,16 @@ def test_without_a_terminal_it_has_to_be_said(run: Run, held: Any, command: str)
 
 def test_yes_decides_what_is_shown(run: Run, held: Any, whole: dict[str, Any]) -> None:
     held.answer("POST", APPROVAL, whole | {"state": "pending"})
-    ended = run("approve", ID, "--yes")
+    ended = run("approve", ID, "--yes", "--reason", "x")
     assert '{"amount": 900,' in ended.out
     assert ended.out.endswith("it still needs 1 more of finance.\n")
-    assert held.bodies("POST") == [{"decision": "approve", "reason": "", "digest": "ab12"}]
+    assert held.bodies("POST") == [{"decision": "approve", "reason": "x", "digest": "ab12"}]
+
+
+def test_a_reason_that_is_asked_for_is_asked_for_before_anything_is_sent(run: Run, held: Any) -> None:
+    ended = run("approve", ID, "--yes", "--reason", " ")
+    assert (ended.code, held.bodies("POST")) == (2, [])
+    assert "give --reason" in ended.err
 
 
 def test_a_digest_decides_what_was_looked_at_elsewhere(run: Run, held: Any, whole: dict[str, Any]) -> None:

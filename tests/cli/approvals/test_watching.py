@@ -69,7 +69,7 @@ def test_breaks_are_waited_out_for_longer_and_longer(run: Run, held: Any, at_onc
     [
         pytest.param(STOP, "does not take this token", id="token"),
         pytest.param((503, {"detail": "not yet"}), "not yet", id="not yet"),
-        pytest.param(lambda self: self.connection.close(), "broke off", id="nobody"),
+        pytest.param(lambda self: self.hang_up(), "broke off", id="nobody"),
         pytest.param((200, {}), "not the gateway's approvals", id="no events"),
         pytest.param(lambda self: self.give(302, b"", Location="http://127.0.0.1:1/"), "redirects", id="redirect"),
     ],

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import click
 import httpx
 
-from lockgate.cli.approvals.client import Client, Lost, authorities, bearer, dump, origin
+from lockgate.cli import printed
+from lockgate.cli.approvals.client import HOST, Client, Lost, authorities, bearer, dump, origin
 from lockgate.cli.approvals.shown import understood
-from lockgate.cli.printed import say
 from lockgate.cli.token import duration
 
 OWN_URL = "https://lockgate.invalid"  # the gateway itself, through the proxy
@@ -51,7 +51,7 @@ def request(
     \b
     lockgate approvals request --rule support/big-refund --target crm --for 1h --reason "ticket 4711" --wait
     """
-    query = {"rule": rule, "target": target, "for": f"{seconds}s", "reason": reason}
+    query = {"rule": rule, "target": target, "for": printed.duration(seconds), "reason": reason}
     prefix = f"{OWN_PREFIX}/approvals" if gateway else "/approvals"
     with in_reverse(gateway, token_file, ca) if gateway else through_proxy(token_file, ca) as client:
         asked = client.ask("POST", prefix, query=query)
@@ -64,9 +64,9 @@ def request(
     if as_json:
         dump(asked)
     elif wait:
-        say(f"{str(state).capitalize()}: {approval_id}")
+        printed.say(f"{str(state).capitalize()}: {approval_id}")
     else:
-        say(approval_id)
+        printed.say(approval_id)
     return 0 if not wait or state in YES else 1
 
 
@@ -80,7 +80,9 @@ def through_proxy(token_file: Path | None, ca: Path | None) -> Client:
     try:
         proxy = httpx.Proxy(url if "://" in url else f"http://{url}")
     except (ValueError, httpx.InvalidURL):
-        raise click.UsageError("HTTPS_PROXY is no address of a proxy: write http://agent:TOKEN@HOST:PORT") from None
+        proxy = None
+    if proxy is None or not HOST.fullmatch(proxy.url.host):
+        raise click.UsageError("HTTPS_PROXY is no address of a proxy: write http://agent:TOKEN@HOST:PORT")
     return Client(OWN_URL, None, authorities(ca), else_see="HTTPS_PROXY", proxy=proxy)
 
 

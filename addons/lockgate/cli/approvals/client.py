@@ -31,7 +31,7 @@ from lockgate.recordings.visible import visible
 
 WITHIN = 30.0  # seconds that one answer may take
 SILENCE = 10.0  # seconds that its sender may be silent
-QUIET = 60.0  # seconds that a stream of events may be: the gateway sends something more often
+QUIET = 35.0  # seconds that a stream of events may be: the gateway sends something every ten
 LARGEST = 32 * 1024 * 1024  # bytes of an answer
 LARGEST_EVENT = 4 * 1024 * 1024  # bytes
 MOST_TOLD = 500  # characters of what an answer says is wrong
@@ -201,13 +201,14 @@ def origin(url: str, name: str) -> str:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
+    host = parts.hostname or ""
     more = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
-    if parts.scheme not in ("http", "https") or more or not HOST.fullmatch(parts.hostname or ""):
+    if parts.scheme not in ("http", "https") or more or not HOST.fullmatch(host):
         raise click.UsageError(f"{name} is no address of a gateway: write scheme, host and port only")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(host):
         raise click.UsageError(f"{name} would send the token over the network in the clear: write https://")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    place = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{place}" + ("" if port is None else f":{port}")
 
 
 def bearer(token_file: Path | None) -> str:

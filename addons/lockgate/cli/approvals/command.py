@@ -30,7 +30,7 @@ from lockgate.cli.approvals.shown import (
     what,
 )
 from lockgate.cli.approvals.watching import watch_lines, watch_table
-from lockgate.cli.printed import say
+from lockgate.cli.printed import duration, say
 from lockgate.cli.revoke import period
 from lockgate.errors import RulesInvalid
 from lockgate.policy.load import load
@@ -142,7 +142,7 @@ def approve(identifier: str, reason: str, grant: int | None, **options: Any) -> 
     lockgate approvals approve 7fQx2k
     lockgate approvals approve 7fQx2k --reason "ticket 4711" --grant 30m
     """
-    said = {"decision": "approve", "reason": reason} | ({"grant": f"{grant}s"} if grant else {})
+    said = {"decision": "approve", "reason": reason} | ({"grant": duration(grant)} if grant else {})
     return decide(identifier, said, **options)
 
 
@@ -175,7 +175,7 @@ def decide(
         approval_id = found_id(client, identifier)
         try:
             if digest is None:
-                digest = looked_at(whole(client, approval_id), said["decision"], yes=yes)
+                digest = looked_at(whole(client, approval_id), said, yes=yes)
             document = {**said, "digest": digest}
             after = client.ask("POST", place(APPROVALS, approval_id), document=document)
         except NotDone as error:
@@ -199,16 +199,20 @@ def require_looked(digest: str | None, *, yes: bool, as_json: bool) -> None:
         raise click.UsageError("there is no terminal to ask on: give --digest, of what was looked at, or --yes")
 
 
-def looked_at(approval: Any, decision: str, *, yes: bool) -> str:
-    """The digest of what is shown here. Raises NotDone where it is not theirs to decide, Abort where they do not."""
+def looked_at(approval: Any, said: dict[str, str], *, yes: bool) -> str:
+    """The digest of what is shown here. Raises NotDone where it is not theirs to decide, UsageError where a reason is
+    asked for and not given, Abort where they do not want to.
+    """
     with understood():
         tell(approval, now())
         if not approval["you"]["may_decide"]:
             raise NotDone(HTTPStatus.FORBIDDEN, visible(str(approval["you"]["why_not"])))
+        if any(hold["require_reason"] for hold in approval["holds"]) and not said["reason"].strip():
+            raise click.UsageError("the rule asks for a reason: give --reason")
         digest = approval["digest"]
     click.echo()
     if not yes:
-        click.confirm(f"{decision.capitalize()} it?", abort=True)
+        click.confirm(f"{said['decision'].capitalize()} it?", abort=True)
     return str(digest)
 
 

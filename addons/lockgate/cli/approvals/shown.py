@@ -150,8 +150,8 @@ def story(approval: Document, now: datetime) -> None:
     also = f"; {approval['joined']} more like it wait too" if approval["joined"] else ""
     field("asked", f"{span((now - asked).total_seconds())} ago, {moment(asked)}{also}")
     field("who", f"{asker['subject']} of {asker['issuer']}, as {', '.join(asker['roles']) or 'nobody'}")
-    for person in asker["behind"]:
-        field("behind it", f"{person['subject']} of {person['issuer']}")
+    if asker["behind"]:
+        field("behind it", ", ".join(asker["behind"]))
     field("what", what(approval))
     for hold in approval["holds"]:
         field("rule", f"{hold['rule']}{': ' + hold['reason'] if hold['reason'] else ''}")
@@ -225,12 +225,13 @@ def votes(name: str, found: Sequence[Document]) -> None:
 
 
 def recent(found: Sequence[Document]) -> None:
-    """What became of what this caller asked before."""
+    """What this caller asked lately, held or not."""
     if not found:
         return
-    heading("asked before")
+    heading("asked lately by the same")
     for each in found:
-        say(f"{each['asked_at']}  {each['state']}  {each['id']}", 2)
+        rule = f" by {each['rule']}" if each["rule"] else ""
+        say(f"{each['at']}  {each['verdict']}  {each['verb']} {each['target']} {each['resource']}{rule}", 2)
 
 
 def instant(text: str) -> datetime:

@@ -1,0 +1,1 @@
+"""Where persons decide: the approvals API and the approvals page, for approvers alone."""
