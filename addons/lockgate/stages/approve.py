@@ -155,6 +155,8 @@ class Approve:
     async def _spend(self, found: Exchange, grants: tuple[Grant, ...], approval: Approval | None) -> None:
         """Record calls it before the intent. Raises Refused where it was used by another, or ended meanwhile."""
         desk = self._runtime.desk
+        if found.gone is not None and found.gone():
+            raise Refused(GONE)  # it was approved: whoever sends it again uses it
         for grant in grants:
             if grant.id not in [each.id for each in desk.grants()]:
                 raise Refused(GRANT_ENDED)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
 
+from harness.office import BIG, ISSUER, Clock, MemoryStore, desk_of, person
+from lockgate.approvals.approval import Approval, Requester, Shown, State
+from lockgate.approvals.recent import Recent
+from lockgate.approvals.shown import shown_digest
 from lockgate.cli.main import main
+from lockgate.errors import TokenRejected
+from lockgate.model import Approvals as Config
+from lockgate.model import Hold, Principal
+from lockgate.web.site import Site
 
 TOKEN = "approver.token-1"
 ID, OTHER = "7fQx2kAbCdEf01", "7fQx2kZZZZZZ02"
@@ -214,3 +225,79 @@ def held(server: Approvals, brief: dict[str, Any], whole: dict[str, Any]) -> App
     server.answer("GET", "/api/approvals", {"approvals": [brief]})
     server.answer("GET", f"/api/approvals/{ID}", whole)
     return server
+
+
+class Gateway:
+    """The gateway's own API with a desk behind it, on an event loop of its own. Tokens are names of persons."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            where = free.getsockname()
+        self.url = f"http://127.0.0.1:{where[1]}"
+        self.office = desk_of(MemoryStore(), Clock(time.time()))
+        config = Config(listen=where, url=self.url)
+        self._site = Site(self.office.desk, lambda: config, self.verify, self.recent, self.secret)
+        self.do(self._site.start())
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def verify(self, token: str, is_loopback: bool) -> Principal:
+        if token not in ("fiona", "frida", "mallory"):
+            raise TokenRejected("expired")
+        return person(token, "support" if token == "mallory" else "finance")
+
+    def recent(self, issuer: str, subject: str) -> list[Recent]:
+        return [Recent(time.time(), "deny", "GET", "crm", "/v1/export", None)]
+
+    async def secret(self, source: Any) -> str:
+        raise AssertionError("there is none")
+
+    def hold(self, approval_id: str, quorum: int = 1, **different: Any) -> Approval:
+        """A request that waits for persons."""
+        now, hold = self.office.clock.now, replace(BIG, quorum=quorum)
+        shown = Shown("POST", "https://api.crm.example/refunds", (), '{"amount":900}', "json", 14, ("$.card: hash",))
+        draft = replace(self.draft(approval_id, now, hold, shown), **different)
+        asked: Approval = self.do(
+            self.office.desk.ask(replace(draft, digest=shown_digest(draft)), most=9, most_of_one=9)
+        )
+        return asked
+
+    def draft(self, approval_id: str, now: float, hold: Hold, shown: Shown) -> Approval:
+        return Approval(
+            id=approval_id,
+            revision=1,
+            state=State.PENDING,
+            asked_at=now,
+            expires_at=now + 900,
+            requester=Requester(ISSUER, "agent-7", ("support",)),
+            fingerprint=f"print-{approval_id}",
+            binding="b1",
+            digest="",
+            generation="g1",
+            target="crm",
+            action=("POST", "/refunds"),
+            holds=(hold,),
+            shown=shown,
+            grantable=((hold.rule, "gb1"),),
+        )
+
+    def close(self) -> None:
+        self.do(self._site.close())
+        self.do(self.office.desk.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    started = Gateway()
+    monkeypatch.setenv("LOCKGATE_URL", started.url)
+    monkeypatch.setenv("LOCKGATE_TOKEN", "fiona")
+    yield started
+    started.close()

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 
+from harness.pki import Authority
 from lockgate.cli.approvals import client
 from lockgate.cli.approvals.client import Client, Lost, bearer, origin
 
@@ -43,6 +44,27 @@ def test_no_gateway(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_tls(run: Run, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKGATE_URL", server.url.replace("http:", "https:"))
     fails(run, "does not speak TLS")
+
+
+def test_its_certificate_has_to_verify(run: Run, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = Authority(tmp_path), Authority(tmp_path_of(tmp_path, "other"))
+    server.socket = ours.server_context("localhost").wrap_socket(server.socket, server_side=True)
+    server.answer("GET", "/api/approvals", {"approvals": []})
+    monkeypatch.setenv("LOCKGATE_URL", server.url.replace("http://127.0.0.1", "https://localhost"))
+    fails(run, "its certificate does not verify; name the CA with --ca")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other.pem))
+    fails(run, "its certificate does not verify")
+    assert run("list", "--ca", ours.pem).code == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours.pem))
+    assert run("list").code == 0
+    monkeypatch.setenv("LOCKGATE_URL", server.url.replace("http:", "https:"))  # another name than the certificate's
+    fails(run, "its certificate does not verify")
+    assert len(server.asked) == 2
+
+
+def tmp_path_of(directory: Path, name: str) -> Path:
+    (directory / name).mkdir()
+    return directory / name
 
 
 def test_a_redirect_is_not_followed(run: Run, server: Any) -> None:

@@ -310,3 +310,62 @@ def small(tmp_path: Path) -> Path:
     (rules / "targets.yaml").write_text("targets:\n  crm: {url: https://api.crm.example}\n")
     (rules / "roles" / "a.yaml").write_text("role: a\nrules:\n  - id: read\n    allow: GET crm /v1/**\n")
     return rules
+
+
+# The gateway's own API
+
+
+def test_a_request_is_shown_and_approved(run: Run, gateway: Any) -> None:
+    gateway.hold("a1xxxxxx", quorum=2)
+    assert "a1xxxx  agent-7  POST crm /refunds  support/big" in run("list").out
+    shown = run("show", "a1")
+    assert shown.err == ""
+    for told in ('| {"amount":900}', "by 2 of finance", "$.card: hash", "GET crm /v1/export", "up to 1h"):
+        assert told in shown.out
+    first = run("approve", "a1", "--yes", "--grant", "10m", "--reason", "fine")
+    assert (first.code, first.out.splitlines()[-1]) == (
+        0,
+        "Approved a1xxxxxx: POST crm /refunds; it still needs 1 more of finance.",
+    )
+    again = run("approve", "a1", "--yes")
+    assert (again.code, again.err.count("\n")) == (1, 1)
+    assert "You have approved it already" in again.err
+
+
+def test_a_grant_is_listed_and_ended(run: Run, gateway: Any) -> None:
+    gateway.hold("a1xxxxxx")
+    assert run("approve", "a1", "--yes", "--grant", "10m").out.endswith("Approved a1xxxxxx: POST crm /refunds.\n")
+    (grant,) = json.loads(run("grants", "--json").out)
+    assert (grant["subject"], grant["rule"], grant["uses"]) == ("agent-7", "support/big", 0)
+    assert "agent-7  support/big  crm" in run("grants").out
+    assert run("end-grant", "--reason", "enough", "--", grant["id"][:8]).code == 0
+    assert run("grants").err == "Nothing is granted.\n"
+
+
+def test_what_is_denied_is_over(run: Run, gateway: Any) -> None:
+    asked = gateway.hold("a1xxxxxx")
+    stale = run("deny", "a1", "--digest", "0" * 64)
+    assert (stale.code, "look at it again" in stale.err) == (1, True)
+    assert run("deny", "a1", "--digest", asked.digest, "--reason", "no").out == "Denied a1xxxxxx: POST crm /refunds.\n"
+    assert run("list").err == "Nothing is pending.\n"
+    assert run("list", "--state", "denied").out.splitlines()[1].endswith("denied")
+    assert "denied: no" in run("show", "a1").out
+
+
+def test_a_grant_asked_for_ahead(run: Run, gateway: Any) -> None:
+    gateway.hold("a1xxxxxx", ahead=1800.0, reason="month's end", action=("", ""))
+    shown = run("show", "a1").out
+    assert "a grant of 30m at crm" in shown and "| month's end" in shown
+    assert run("approve", "a1", "--yes").out.endswith("Approved a1xxxxxx: a grant of 30m at crm.\n")
+    assert len(json.loads(run("grants", "--json").out)) == 1
+
+
+def test_who_may_not_see_it_finds_nothing(run: Run, gateway: Any, monkeypatch: Any) -> None:
+    asked = gateway.hold("a1xxxxxx")
+    monkeypatch.setenv("LOCKGATE_TOKEN", "mallory")
+    assert run("list").err == "Nothing is pending.\n"
+    assert run("approve", "a1xxxxxx", "--digest", asked.digest).code == 2
+    monkeypatch.setenv("LOCKGATE_TOKEN", "nobody")
+    ended = run("list")
+    assert (ended.code, "does not take this token" in ended.err, "expired" in ended.err) == (2, True, True)
+    assert gateway.office.desk.get("a1xxxxxx").votes == ()

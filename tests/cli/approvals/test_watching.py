@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from lockgate.cli.approvals import watching
-from lockgate.cli.approvals.watching import Board, Seen
+from lockgate.cli.approvals.client import Client
+from lockgate.cli.approvals.watching import Board, Seen, follow
 
 Run = Callable[..., Any]
 EVENTS = "/api/approvals/events"
@@ -91,6 +92,20 @@ def test_an_event_that_names_none_has_all_looked_at(run: Run, held: Any, brief: 
     held.answer("GET", "/api/approvals", {"approvals": [brief]}, {"approvals": [new]})
     held.answer("GET", EVENTS, stream({}), STOP)
     assert [line.split("  ")[2] for line in run("watch").out.splitlines()] == [ID, "new"]
+
+
+def test_the_gateway_s_own_events_are_followed(gateway: Any) -> None:
+    gateway.hold("a1")
+    with Client(gateway.url, "fiona", None, else_see="") as client:
+        following = follow(client)
+        seen = next(following)
+        assert (seen.kind, [each["id"] for each in seen.approvals]) == ("all", ["a1"])
+        gateway.hold("a2", digest="", fingerprint="another")
+        seen = next(following)
+        assert (seen.kind, [each["id"] for each in seen.approvals]) == ("one", ["a2"])
+        gateway.do(gateway.office.desk.cancel("a1", "no longer held"))
+        assert next(following).approvals[0]["state"] == "cancelled"
+        following.close()
 
 
 def test_ctrl_c_ends_it(run: Run, held: Any) -> None:
