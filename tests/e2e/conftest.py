@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from mitmproxy.http import HTTPFlow
 
 from harness import answers
 from harness.expect import leaks
-from harness.gateway import MAIN, Gateway, MakeGateway
+from harness.gateway import MAIN, Gateway, MakeGateway, free_port
+from harness.holding import Beside, Holding, MakeHolding, approvals, files_of
 from harness.issuer import Issuer
 from harness.pki import Authority
-from harness.rules import CRM, rules
+from harness.rules import CRM, gateway_yaml, rules
 from harness.upstream import RecordingUpstream
 
 HERE = Path(__file__).parent
@@ -153,3 +155,37 @@ def script_with(tmp_path: Path) -> Callable[[str], Path]:
         return script
 
     return make
+
+
+@pytest.fixture(scope="module")
+def held_target(authority: Authority) -> Iterator[RecordingUpstream]:
+    found = RecordingUpstream(answers.answer, authority.server_context(CRM))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def holding(make_module_gateway: MakeGateway, held_target: RecordingUpstream, issuer: Issuer) -> Holding:
+    port = free_port()
+    return Holding(make_module_gateway(files_of(held_target, issuer, port)).start(), port, issuer, held_target)
+
+
+@pytest.fixture
+def make_holding(make_gateway: MakeGateway, held_target: RecordingUpstream, issuer: Issuer) -> MakeHolding:
+    """Makes one of the test's own; `more` goes into `approvals`, files by their path."""
+
+    def make(more: str = "", files: dict[str, str] | None = None, **arguments: Any) -> Holding:
+        port = free_port()
+        gateway_file = gateway_yaml() + approvals(port, more)
+        different = {"gateway.yaml": gateway_file, **(files or {})}
+        made = make_gateway(files_of(held_target, issuer, port, **different), **arguments)
+        return Holding(made.start(), port, issuer, held_target)
+
+    return make
+
+
+@pytest.fixture
+def beside() -> Iterator[Beside]:
+    """Runs something that waits, such as a request that is held."""
+    with ThreadPoolExecutor(64) as pool:
+        yield pool.submit

@@ -1,32 +1,115 @@
-"""Stand-in until the store on disk is there."""
+"""The store of approvals in a TinyDB, whose storage is durable and authenticated. One process only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lockgate.approvals.approval import Approval, Grant
+from tinydb.table import Document, Table
+
+from lockgate.approvals.approval import TRANSITIONS, Approval, State, approval_of, grant_of
+from lockgate.approvals.storage import LogStorage
 from lockgate.approvals.store import Change, Rows
+from lockgate.errors import StoreUnavailable
+
+LOCK = ".approvals.lock"
+
+
+class ById(Table):
+    """A table whose rows are known by the ids that they have anyway."""
+
+    document_id_class = str  # type: ignore[assignment]
+    default_query_cache_capacity = 0  # no query is asked twice
 
 
 class TinyStore:
+    """As `lockgate.approvals.store.Store` says. For one thread at a time."""
+
     def __init__(self, directory: Path, key: bytes) -> None:
-        self.rows: dict[str, Approval | Grant] = {}
+        """`directory` is the gateway's state directory, `key` 32 bytes that nobody else has."""
+        self._directory = directory
+        self._storage = LogStorage(directory, key)
+        self._lock = -1
+        self._loaded = False
+        # TinyDB's types know numbers as ids only.
+        self._approvals: Any = ById(self._storage, "approvals")
+        self._grants: Any = ById(self._storage, "grants")
 
     def load(self) -> Rows:
-        return Rows()
+        """Raises StoreUnavailable where it cannot be read, is not what was written last, or another process has it."""
+        self._loaded = False
+        try:
+            self._require_alone()
+            self._storage.open()
+            approvals = tuple(approval_of(row) for row in self._approvals.all())
+            grants = tuple(grant_of(row) for row in self._grants.all())
+        except OSError as error:
+            raise StoreUnavailable(f"{error.filename or self._directory}: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreUnavailable(f"{self._directory}: a row is of another version ({type(error).__name__})") from None
+        self._loaded = True
+        return Rows(approvals, grants)
 
     def apply(self, changes: Sequence[Change]) -> list[bool]:
-        taken = []
-        for change in changes:
-            held = self.rows.get(change.row.id)
-            fits = (held.revision if held else 0) == change.row.revision - (0 if change.removes else 1)
-            if fits and change.removes:
-                del self.rows[change.row.id]
-            elif fits:
-                self.rows[change.row.id] = change.row
-            taken.append(fits)
+        """Raises StoreUnavailable: the disk is full, say. Nothing more is taken until `load` has been called again."""
+        if not self._loaded:
+            raise StoreUnavailable("the approvals have to be read anew first")
+        self._loaded = False
+        try:
+            taken = [self._take(change) for change in changes]
+            self._storage.commit()
+        except OSError as error:
+            raise StoreUnavailable(f"{self._directory}: {error.strerror}") from error
+        self._loaded = True
         return taken
 
     def close(self) -> None:
-        pass
+        """Let go of the files; may be called again."""
+        self._loaded = False
+        self._storage.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _take(self, change: Change) -> bool:
+        row = change.row
+        table = self._approvals if isinstance(row, Approval) else self._grants
+        held = table.get(doc_id=row.id)
+        if not fits(change, held):
+            return False
+        if change.removes:
+            table.remove(doc_ids=[row.id])
+        elif held is None:
+            table.insert(Document(row.document(), doc_id=row.id))  # type: ignore[arg-type]
+        else:
+            table.update(row.document(), doc_ids=[row.id])
+        return True
+
+    def _require_alone(self) -> None:
+        """Raises StoreUnavailable while another process has the store (flock(2), which ends with the process)."""
+        if self._lock >= 0:
+            return
+        path = self._directory / LOCK
+        self._lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = -1
+            raise StoreUnavailable(f"{path} is held: another gateway uses the same state; give this its own") from None
+
+
+def fits(change: Change, held: Mapping[str, Any] | None) -> bool:
+    """Whether a change is of what the store has, and leads where the table of states says that it may."""
+    row = change.row
+    if change.removes:
+        return held is not None and held["revision"] == row.revision
+    if held is None:
+        return row.revision == 1
+    if held["revision"] != row.revision - 1:
+        return False
+    before = State(held["state"]) if isinstance(row, Approval) else None
+    return before is None or not isinstance(row, Approval) or row.state in TRANSITIONS[before] | {before}
