@@ -20,6 +20,7 @@ from lockgate.cli.main import main
 PASSWORD = "look-only"
 XSRF = {"cookie": "_mitmproxy_xsrf=x", "x-xsrftoken": "x"}
 MASKED = "max_grant: 1h\n    mask: {$..ssn: redact}"
+DENIED = "  - {id: none, deny: POST crm /open/json}"
 AT_ONCE = "Prefer: respond-async"
 
 
