@@ -10,6 +10,7 @@ LockgateError
 ├── VoteRefused          a person's decision on what is held does not count
 ├── TooManyHeld          no more requests can be held now
 ├── StoreUnavailable     it cannot be told, or not be kept, what was used before
+├── NotDelivered         somebody could not be told of a held request
 ├── Unanswered           another service gave no answer that can be used
 ├── RulesInvalid         the rules directory has errors: all of them, each with its place
 ├── Unevaluable          a condition has no certain answer
@@ -91,6 +92,14 @@ class TooManyHeld(LockgateError):
 
 class StoreUnavailable(LockgateError):
     """Raised when the state cannot tell or keep what was used once, so that nothing may be: names the place."""
+
+
+class NotDelivered(LockgateError):
+    """Raised when a notice did not arrive: why, without any secret, and whether it may be tried `again`."""
+
+    def __init__(self, reason: str, *, again: bool = True) -> None:
+        super().__init__(reason)
+        self.again = again
 
 
 class Unanswered(LockgateError):

@@ -477,6 +477,55 @@ class GatewayLimits:
     buffered: int = 64 * 1024 * 1024
 
 
+# What there is to tell about a held request.
+Happening = Literal["asked", "approved", "denied", "expired", "cancelled"]
+HAPPENINGS: tuple[Happening, ...] = ("asked", "approved", "denied", "expired", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNotifier:
+    """A URL that is told by POST, signed with `secret`. `ca` is whose certificates are trusted there (PEM)."""
+
+    url: str
+    secret: SecretSource
+    ca: Path | None = None
+    on: tuple[Happening, ...] = ("asked",)
+
+
+@dataclass(frozen=True, slots=True)
+class SlackNotifier:
+    """An incoming webhook of Slack; whoever knows its URL can write there, so it is a secret."""
+
+    url: SecretSource
+    on: tuple[Happening, ...] = ("asked",)
+
+
+@dataclass(frozen=True, slots=True)
+class MailNotifier:
+    """Mail (SMTP): `security` is how the connection is encrypted; the password, where there is one, is of `user`."""
+
+    host: str
+    port: int
+    sender: str
+    to: tuple[str, ...]
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: SecretSource | None = None
+    ca: Path | None = None
+    on: tuple[Happening, ...] = ("asked",)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandNotifier:
+    """A command with its arguments, which gets the notice as JSON on its standard input."""
+
+    command: tuple[str, ...]
+    on: tuple[Happening, ...] = ("asked",)
+
+
+Notifier = WebhookNotifier | SlackNotifier | MailNotifier | CommandNotifier
+
+
 @dataclass(frozen=True, slots=True)
 class Approvals:
     """Who may approve what is held, where, and how long anybody waits. Times in seconds, sizes in bytes.
@@ -500,7 +549,7 @@ class Approvals:
     pending: int = 1000
     per_principal: int = 100
     body: int = 256 * 1024
-    notify: tuple[Any, ...] = ()
+    notify: tuple[Notifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,13 @@ async def ask(
     largest: int,
     headers: Mapping[str, str],
     form: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     ca: Path | None = None,
 ) -> Reply:
     """The whole answer to one request, had before `ends_at` (by the clock of the running loop) or not at all.
 
-    `form` are the fields of its body, where there are some; `largest` is how many bytes an answer's body may have.
+    `form` are the fields of its body, `content` is the body where it is no form; `largest` is how many bytes an
+    answer's body may have.
     Follows no redirect, takes no proxy or anything else from the environment, and trusts `ca` (PEM) where it is given,
     the public CAs otherwise. Raises Unanswered, which quotes nothing that went over the wire.
     """
@@ -50,7 +52,9 @@ async def ask(
             context = await asyncio.to_thread(trust, ca)
             async with (
                 httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False, timeout=limits) as client,
-                client.stream(method, url, headers={"Accept-Encoding": "identity", **headers}, data=form) as response,
+                client.stream(
+                    method, url, headers={"Accept-Encoding": "identity", **headers}, data=form, content=content
+                ) as response,
             ):
                 return Reply(response.status_code, response.headers.get("content-type"), await body(response, largest))
     except (TimeoutError, httpx.TimeoutException):

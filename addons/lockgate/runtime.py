@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lockgate import __version__
+from lockgate.approvals.approval import Approval
 from lockgate.approvals.desk import Desk
 from lockgate.approvals.recent import RecentDecisions
 from lockgate.approvals.tinydb import TinyStore
@@ -28,7 +29,9 @@ from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
 from lockgate.limits import group
-from lockgate.model import GatewayConfig, Issuer, Principal
+from lockgate.model import GatewayConfig, Happening, Issuer, Principal, SecretSource
+from lockgate.notices import notice_of
+from lockgate.notify.notifications import Notifications
 from lockgate.policy import documents
 from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
@@ -74,6 +77,7 @@ class Runtime:
         self.held: dict[str, str] = {}  # the approvals that requests wait for just now, by their flows' ids
         self.recent = RecentDecisions()
         self._background: set[asyncio.Task[None]] = set()
+        self.notifications = Notifications(self._secret)
 
     def start(self, rules: Path, recordings: str = "", state: str = "") -> None:
         """Load the rules, make the state's directory, open and repair the recordings.
@@ -102,6 +106,7 @@ class Runtime:
             TinyStore(self._state, key(self._state, "approvals")),
             note=self.recorder.event,
             keep=self.recorder.durable_event,
+            tell=self._tell,
         )
         try:
             self.desk.open()
@@ -132,6 +137,13 @@ class Runtime:
         await self.recorder.durable_event("reload", change)
         self.current = prepared
         self.warm()
+
+    def _tell(self, happening: Happening, approval: Approval) -> None:
+        config = self.current.generation.gateway.approvals
+        self.notifications.send(config.notify, notice_of(happening, approval, config.url))
+
+    async def _secret(self, source: SecretSource) -> str:
+        return await self.credentials.secret(source)
 
     def warm(self) -> None:
         """Begin to fetch the issuers' keys that are not held yet, so that the first requests need not wait for them."""

@@ -29,10 +29,10 @@ def run(holding: Holding, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("LOCKGATE_TOKEN", fiona.token)
     monkeypatch.delenv("LOCKGATE_URL", raising=False)
 
-    def ran(*arguments: str) -> Ended:
+    def ran(command: str, *arguments: str) -> Ended:
         capsys.readouterr()
-        rules = [] if arguments[0] == "request" else ["--rules", str(holding.gateway.rules)]
-        return Ended(main(["approvals", *arguments, *rules]), *capsys.readouterr())
+        rules = [] if command == "request" else ["--rules", str(holding.gateway.rules)]
+        return Ended(main(["approvals", command, *rules, *arguments]), *capsys.readouterr())
 
     return ran
 
@@ -40,13 +40,13 @@ def run(holding: Holding, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_what_is_shown_and_approved_is_what_is_sent(holding: Holding, run: Run, beside: Beside) -> None:
     seen, token = holding.target.watch(), holding.agent("shown")
     body = '{"amount": 900, "note": "\u202egpj.exe\x7f\u200b"}'.encode()
-    sent = beside(holding.gateway.ask, "POST", "/open/json?a=%1b", token, JSON_TYPE, body=body)
+    sent = beside(holding.gateway.ask, "POST", "/open/json?a=%20b", token, JSON_TYPE, body=body)
     (held,) = holding.held("shown")
     assert "  shown  POST crm /open/json  support/big" in run("list").out
     shown = run("show", held["id"])
     for told in (
         "POST https://api.crm.example",
-        "/open/json?a=%1b",
+        "/open/json?a=%20b",
         '|   "amount": 900,',
         "\\u202egpj.exe\\x7f\\u200b",
         "Refunds above 500 need finance.",
@@ -62,7 +62,7 @@ def test_what_is_shown_and_approved_is_what_is_sent(holding: Holding, run: Run, 
     approved = run("approve", held["id"], "--digest", digest)
     assert (approved.code, approved.out) == (0, f"Approved {held['id']}: POST crm /open/json.\n")
     assert sent.result().status == 200
-    assert seen.raw.count(body) == 1
+    assert seen.plain.count(body) == 1
 
 
 def test_what_is_denied_is_not_sent(holding: Holding, run: Run, beside: Beside) -> None:
@@ -73,7 +73,7 @@ def test_what_is_denied_is_not_sent(holding: Holding, run: Run, beside: Beside) 
     assert (sent.result().status, b"not this one" in sent.result().body) == (403, True)
     assert nothing_arrived(seen)
     late = run("approve", held["id"], "--yes")
-    assert (late.code, "It is denied already" in late.err) == (1, True)
+    assert (late.code, "It is denied" in late.err) == (1, True)
 
 
 def test_a_grant_is_asked_for_ahead_and_taken_back(
@@ -92,7 +92,7 @@ def test_a_grant_is_asked_for_ahead_and_taken_back(
     assert run("approve", held["id"], "--yes").code == 0
     assert waiting.result() == 0
     assert holding.send(token).status == 200
-    assert b'"amount": 900' in seen.raw
+    assert b'"amount": 900' in seen.plain
     (grant,) = [each for each in grants(run) if each["subject"] == "ahead"]
     assert grant["uses"] == 1
     assert run("end-grant", "--reason", "over", "--", grant["id"]).code == 0

@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from secrets import token_urlsafe
-from typing import Any, Literal, NamedTuple
+from secrets import token_hex
+from typing import Any, NamedTuple
 
 from lockgate.approvals import changes
 from lockgate.approvals.approval import Approval, Grant, State, Vote
@@ -22,13 +22,11 @@ from lockgate.approvals.store import Change, Rows, Store
 from lockgate.approvals.watcher import Watcher
 from lockgate.approvals.writer import Writer
 from lockgate.errors import LockgateError, StoreUnavailable, TooManyHeld, VoteRefused
-from lockgate.model import Hold, Principal
+from lockgate.model import Happening, Hold, Principal
 
 KEPT = 600.0  # seconds that what became of a request is told to whoever sends it again
 LOOK = 0.5  # seconds between two looks at what is due
 RETRY = 5.0  # seconds until what is over is tried to be let go of again
-
-Happening = Literal["asked", "approved", "denied", "expired", "cancelled"]
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +214,7 @@ class Desk:
         """What those who approved have granted beyond the request itself."""
         seconds = approval.ahead or changes.granted_for(approval)
         for hold in approval.holds if seconds else ():
-            made = changes.grant(approval, hold, seconds, self._clock(), token_urlsafe(12))
+            made = changes.grant(approval, hold, seconds, self._clock(), token_hex(12))
             await self._writer.write(Change(made))
             self._note("grant", {"step": "granted", **made.document()})
         if approval.ahead:

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from lockgate.bodies.visible import visible
 from lockgate.model import Hold, Mask, Show, Target
-from lockgate.recordings.visible import visible
 
 WIDEST = 100  # columns: longer lines are hard to follow
 COLOURS = {

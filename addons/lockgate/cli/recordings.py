@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lockgate.bodies.visible import visible, visible_bytes
 from lockgate.recordings.chain import Link
-from lockgate.recordings.visible import visible, visible_bytes
 
 DIRECTORY = "recordings"
 BODY_SHOWN = 16 * 1024

@@ -11,6 +11,7 @@ from lockgate.masking import paths
 from lockgate.model import Issuer
 from lockgate.policy.credentials import placed
 from lockgate.policy.documents import Document
+from lockgate.policy.notify import notifier
 from lockgate.policy.schema.approvals import ApprovalsEntry, PageTls, SignInEntry
 
 SECTION = "approvals"
@@ -47,6 +48,7 @@ def approvals(
         pending=entry.pending,
         per_principal=entry.per_principal,
         body=entry.body,
+        notify=tuple(notifier(each, directory) for each in entry.notify),
     )
 
 

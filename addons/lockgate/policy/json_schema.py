@@ -33,7 +33,7 @@ from lockgate.policy.fragments import (
     without,
     written,
 )
-from lockgate.policy.schema import Model, addresses, approvals, values
+from lockgate.policy.schema import Model, addresses, approvals, notify, values
 from lockgate.policy.schema.credentials import (
     CREDENTIAL_KINDS,
     REGISTERED_CLAIMS,
@@ -107,6 +107,9 @@ VALUES: Mapping[object, Fragment] = {
     addresses.service: written(
         r"https?://[!-~]+", said_by(addresses.service), "https://login.crm.example/oauth2/token"
     ),
+    notify.hook: written(r"https?://[^#@]+", said_by(notify.hook), "https://hooks.example/lockgate"),
+    notify.mail_address: written(r"[^@\s]+@[A-Za-z0-9.-]+", said_by(notify.mail_address), "security@crm.example"),
+    notify.words: {"type": "array", "items": {"type": "string"}, "minItems": 1, "errorMessage": said_by(notify.words)},
     approvals.page: written(r"https?://[^/?#@]+", said_by(approvals.page), "https://approvals.example"),
     values.claim: {"type": ["string", "number", "array"]},
     addresses.published: written(r"https://[^#]+", said_by(addresses.published), "https://login.example/keys"),

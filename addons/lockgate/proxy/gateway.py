@@ -173,6 +173,7 @@ class Gateway:
             runtime.approver,
             runtime.recent.of,
             runtime.credentials.secret,
+            lambda: runtime.current.generation.gateway.issuers,
         )
         try:
             await self._site.start()

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import replace
 from functools import partial
-from secrets import token_urlsafe
+from secrets import token_hex
 
 from mitmproxy import ctx, http
 from mitmproxy.hooks import UpdateHook
@@ -196,7 +196,7 @@ class Approve:
         request = flow_state(flow, {}, redactions=decision.redactions)["request"]
         content = _redacted(found.message, decision) if found.message else request["content"] or b""
         draft = Approval(
-            id=token_urlsafe(16),
+            id=token_hex(16),
             revision=1,
             state=State.PENDING,
             asked_at=now,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from secrets import token_urlsafe
+from secrets import token_hex
 
 from mitmproxy import ctx, http
 
@@ -101,7 +101,7 @@ class Local:
         except RequestUnreadable as error:
             raise Refused(Refusal(400, f"The query cannot be read: {error.reason}.")) from None
         asker = requester(principal, config.requester)
-        draft = asked_ahead(asker, principal, generation, query, time.time(), token_urlsafe(16))
+        draft = asked_ahead(asker, principal, generation, query, time.time(), token_hex(16))
         try:
             asked = await self._runtime.desk.ask(draft, most=config.pending, most_of_one=config.per_principal)
         except TooManyHeld:

@@ -232,7 +232,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

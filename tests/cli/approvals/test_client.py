@@ -29,8 +29,9 @@ def fails(run: Run, *said: str) -> None:
 
 
 def test_a_token_that_is_not_taken(run: Run, server: Any) -> None:
-    server.answer("GET", "/api/approvals", (401, {"title": "Unauthorized", "detail": "The token has expired."}))
-    fails(run, "does not take this token: The token has expired", "LOCKGATE_TOKEN")
+    detail = "The token is not taken: expired. Send an approver's token: Authorization: Bearer TOKEN."
+    server.answer("GET", "/api/approvals", (401, {"title": "Unauthorized", "detail": detail}))
+    fails(run, ": The token is not taken: expired; get a new one", "LOCKGATE_TOKEN")
 
 
 def test_no_gateway(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +48,8 @@ def test_no_tls(run: Run, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_its_certificate_has_to_verify(run: Run, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, other = Authority(tmp_path), Authority(tmp_path_of(tmp_path, "other"))
+    (tmp_path / "other").mkdir()
+    ours, other = Authority(tmp_path), Authority(tmp_path / "other")
     server.socket = ours.server_context("localhost").wrap_socket(server.socket, server_side=True)
     server.answer("GET", "/api/approvals", {"approvals": []})
     monkeypatch.setenv("LOCKGATE_URL", server.url.replace("http://127.0.0.1", "https://localhost"))
@@ -60,11 +62,6 @@ def test_its_certificate_has_to_verify(run: Run, server: Any, tmp_path: Path, mo
     monkeypatch.setenv("LOCKGATE_URL", server.url.replace("http:", "https:"))  # another name than the certificate's
     fails(run, "its certificate does not verify")
     assert len(server.asked) == 2
-
-
-def tmp_path_of(directory: Path, name: str) -> Path:
-    (directory / name).mkdir()
-    return directory / name
 
 
 def test_a_redirect_is_not_followed(run: Run, server: Any) -> None:

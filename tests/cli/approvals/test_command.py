@@ -320,7 +320,7 @@ def test_a_request_is_shown_and_approved(run: Run, gateway: Any) -> None:
     assert "a1xxxx  agent-7  POST crm /refunds  support/big" in run("list").out
     shown = run("show", "a1")
     assert shown.err == ""
-    for told in ('| {"amount":900}', "by 2 of finance", "$.card: hash", "GET crm /v1/export", "up to 1h"):
+    for told in ('|   "amount": 900', "by 2 of finance", "$.card: hash", "GET crm /v1/export", "up to 1h"):
         assert told in shown.out
     first = run("approve", "a1", "--yes", "--grant", "10m", "--reason", "fine")
     assert (first.code, first.out.splitlines()[-1]) == (
@@ -367,5 +367,5 @@ def test_who_may_not_see_it_finds_nothing(run: Run, gateway: Any, monkeypatch: A
     assert run("approve", "a1xxxxxx", "--digest", asked.digest).code == 2
     monkeypatch.setenv("LOCKGATE_TOKEN", "nobody")
     ended = run("list")
-    assert (ended.code, "does not take this token" in ended.err, "expired" in ended.err) == (2, True, True)
+    assert (ended.code, "The token is not taken: expired; get a new one" in ended.err) == (2, True)
     assert gateway.office.desk.get("a1xxxxxx").votes == ()

@@ -58,6 +58,26 @@ def test_after_a_break_what_is_known_is_not_told_again(run: Run, held: Any, brie
     assert [line.split("  ")[2] for line in lines] == [ID, "new"]
 
 
+def test_what_was_decided_meanwhile_is_told_after_a_break(run: Run, held: Any, brief: dict[str, Any]) -> None:
+    old = brief | {"id": "old", "state": "used"}
+    denied, asked = brief | {"state": "denied"}, brief | {"id": "new", "state": "expired"}
+    held.answer("GET", "/api/approvals", {"approvals": [old, brief]}, {"approvals": [old, denied, asked]})
+    held.answer("GET", EVENTS, stream(), stream(), STOP)
+    lines = [line.split("  ")[1:3] for line in run("watch").out.splitlines()]
+    assert lines == [["pending", ID], ["denied", ID], ["expired", "new"]]
+
+
+@pytest.mark.parametrize("lacks", ["state", "requester", "rules", "ahead"])
+@pytest.mark.parametrize("tty", [False, True], ids=["piped", "terminal"])
+def test_half_an_approval_is_not_followed(run: Run, held: Any, brief: dict[str, Any], lacks: str, tty: bool) -> None:
+    del brief[lacks]
+    held.answer("GET", "/api/approvals", {"approvals": [brief]})
+    held.answer("GET", EVENTS, stream())
+    ended = run("watch", tty=tty)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "not as it should be" in ended.err
+
+
 def test_breaks_are_waited_out_for_longer_and_longer(run: Run, held: Any, at_once: list[float]) -> None:
     down = [(503, {"detail": "starting"})] * 6
     held.answer("GET", EVENTS, stream(), *down, stream(), STOP)
@@ -68,7 +88,7 @@ def test_breaks_are_waited_out_for_longer_and_longer(run: Run, held: Any, at_onc
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        pytest.param(STOP, "does not take this token", id="token"),
+        pytest.param(STOP, "The token has expired; get a new one", id="token"),
         pytest.param((503, {"detail": "not yet"}), "not yet", id="not yet"),
         pytest.param(lambda self: self.hang_up(), "broke off", id="nobody"),
         pytest.param((200, {}), "not the gateway's approvals", id="no events"),

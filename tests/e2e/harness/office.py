@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockgate.approvals.approval import Approval, Grant
-from lockgate.approvals.desk import Desk, Happening
+from lockgate.approvals.desk import Desk
 from lockgate.approvals.store import Change, Rows
 from lockgate.errors import StoreUnavailable
-from lockgate.model import Hold, Principal
+from lockgate.model import Happening, Hold, Principal
 
 ISSUER = "https://login.example"
 BIG = Hold("support/big", "d1", "Refunds above 500 need finance.", ("finance",), max_grant=3600.0)

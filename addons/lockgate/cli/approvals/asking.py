@@ -64,7 +64,7 @@ def request(
     if as_json:
         dump(asked)
     elif wait:
-        printed.say(f"{str(state).capitalize()}: {approval_id}")
+        printed.say(f"{'Approved' if state in YES else str(state).capitalize()}: {approval_id}")
     else:
         printed.say(approval_id)
     return 0 if not wait or state in YES else 1

@@ -24,14 +24,14 @@ import httpx
 from lockgate.bodies import sse
 from lockgate.bodies.content_type import media_type
 from lockgate.bodies.json import parse
+from lockgate.bodies.visible import visible
 from lockgate.errors import BodyTooLarge, BodyUnreadable, SecretUnavailable, Unanswered
 from lockgate.outbound import trust, unconnected
 from lockgate.policy.schema.addresses import is_loopback
-from lockgate.recordings.visible import visible
 
 WITHIN = 30.0  # seconds that one answer may take
 SILENCE = 10.0  # seconds that its sender may be silent
-QUIET = 35.0  # seconds that a stream of events may be: the gateway sends something every ten
+QUIET = 40.0  # seconds that a stream of events may be: the gateway sends something every 15
 LARGEST = 32 * 1024 * 1024  # bytes of an answer
 LARGEST_EVENT = 4 * 1024 * 1024  # bytes
 MOST_TOLD = 500  # characters of what an answer says is wrong
@@ -141,7 +141,8 @@ class Client:
         if response.is_redirect:
             raise click.ClickException(f"{self.url}: it redirects, and is not followed: name the gateway itself")
         if status == HTTPStatus.UNAUTHORIZED:
-            raise NotDone(status, f"{self.url} does not take this token{told(content, ': ')}; {NEW_TOKEN}")
+            why = told(content).partition(". ")[0] or "the token is not taken"
+            raise NotDone(status, f"{self.url}: {why}; {NEW_TOKEN}")
         if status == HTTPStatus.NOT_FOUND and media_type(response.headers.get("content-type")) != PROBLEM:
             raise NotDone(status, self._stranger())
         raise NotDone(status, told(content) or f"{self.url}: it answers {status}")
@@ -160,7 +161,9 @@ class Client:
                 raise click.ClickException(f"{self.url}: {why.replace('with ca', 'with --ca')}") from None
             raise Lost(f"{self.url}: {why}; is the gateway running?") from None
         except httpx.ProxyError as error:
-            raise click.ClickException(f"the proxy does not let it through: {visible(str(error))}") from None
+            why = visible(str(error))[:MOST_TOLD]
+            hint = "; the token in HTTPS_PROXY is not taken" if why.startswith("407") else ""
+            raise click.ClickException(f"the proxy does not let it through: {why}{hint}") from None
         except httpx.TimeoutException:
             raise Lost(f"{self.url}: no answer in time") from None
         except (BodyTooLarge, BodyUnreadable):
@@ -169,7 +172,7 @@ class Client:
             raise Lost(f"{self.url}: the connection broke off ({type(error).__name__})") from None
 
 
-def told(content: bytes, before: str = "") -> str:
+def told(content: bytes) -> str:
     """What a problem says of itself (RFC 9457), in one harmless line; empty where it says nothing."""
     try:
         problem = parse(content)
@@ -181,7 +184,7 @@ def told(content: bytes, before: str = "") -> str:
     if not isinstance(text, str):
         return ""
     shown = visible(text).rstrip(".")
-    return before + (shown if len(shown) <= MOST_TOLD else f"{shown[:MOST_TOLD]}…")
+    return shown if len(shown) <= MOST_TOLD else f"{shown[:MOST_TOLD]}…"
 
 
 def is_tls(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import click
 
+from lockgate.bodies.visible import visible
 from lockgate.cli.approvals.asking import request
 from lockgate.cli.approvals.client import Client, NotDone, authorities, bearer, dump, origin
 from lockgate.cli.approvals.shown import (
@@ -34,7 +35,6 @@ from lockgate.cli.printed import duration, say
 from lockgate.cli.revoke import period
 from lockgate.errors import RulesInvalid
 from lockgate.policy.load import load
-from lockgate.recordings.visible import visible
 
 APPROVALS, GRANTS = "/api/approvals", "/api/grants"
 STATES = ("pending", "approved", "denied", "expired", "used", "cancelled", "all")

@@ -18,8 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lockgate.bodies.json import parse
+from lockgate.bodies.visible import hex_dump, visible, visible_lines
+from lockgate.cli.approvals.layout import laid_out
 from lockgate.cli.printed import duration, field, heading, moment, say
-from lockgate.recordings.visible import hex_dump, visible, visible_lines
+from lockgate.errors import BodyUnreadable
 
 Document = Mapping[str, Any]
 
@@ -110,7 +113,9 @@ def what(approval: Document) -> str:
 
 
 def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
-    shown = Table(*columns, box=None, pad_edge=False)
+    shown = Table(box=None, pad_edge=False)
+    for column in columns:
+        shown.add_column(column, no_wrap=column == "id")
     for line in lines:
         shown.add_row(*map(Text, line))
     return shown
@@ -200,8 +205,21 @@ def request(asked: Document) -> None:
     if kind == "none":
         return
     quoted([""])
-    quoted(hex_dump(b64decode(asked["body"], validate=True)) if kind == "binary" else visible_lines(asked["body"]))
+    quoted(body(asked["body"], kind))
     say(f"({kind}, {size} bytes)")
+
+
+def body(text: str, kind: str) -> list[str]:
+    """Harmless lines: all of it. JSON on one line is laid out, each of its parts as it is written."""
+    if kind == "binary":
+        return hex_dump(b64decode(text, validate=True))
+    if kind == "json" and "\n" not in text:
+        try:
+            parse(text.encode())
+        except (BodyUnreadable, UnicodeError):
+            return visible_lines(text)
+        return [visible(line) for line in laid_out(text)]
+    return visible_lines(text)
 
 
 def quoted(lines: Sequence[str]) -> None:
@@ -221,7 +239,7 @@ def votes(name: str, found: Sequence[Document]) -> None:
         verb = {"approve": "approved", "deny": "denied"}[vote["decision"]]
         why = f": {vote['reason']}" if vote["reason"] else ""
         grant = f", granting {duration(float(vote['grant']))}" if vote["grant"] else ""
-        say(f"{vote['at']}  {vote['subject']} of {vote['issuer']} {verb}{grant}{why}", 2)
+        say(f"{moment(instant(vote['at']))}  {vote['subject']} of {vote['issuer']} {verb}{grant}{why}", 2)
 
 
 def recent(found: Sequence[Document]) -> None:
@@ -230,8 +248,9 @@ def recent(found: Sequence[Document]) -> None:
         return
     heading("asked lately by the same")
     for each in found:
+        action = f"{each['verb']} {each['target']} {each['resource']}"
         rule = f" by {each['rule']}" if each["rule"] else ""
-        say(f"{each['at']}  {each['verdict']}  {each['verb']} {each['target']} {each['resource']}{rule}", 2)
+        say(f"{moment(instant(each['at']))}  {each['verdict']}  {action}{rule}", 2)
 
 
 def instant(text: str) -> datetime:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import click
 from rich.console import Group
@@ -16,14 +16,14 @@ from rich.text import Text
 from lockgate.bodies.json import parse
 from lockgate.cli.approvals.client import Client, Lost, NotDone
 from lockgate.cli.approvals.shown import COLUMNS, Document, cell, cells, members, shortened, table, understood, what
+from lockgate.cli.printed import moment
 from lockgate.errors import BodyUnreadable
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two connections
-PENDING = {"state": "pending"}
 
 
 class Seen(NamedTuple):
-    """What is pending in all, one that changed, or why nothing is known for now."""
+    """All there are, one that changed, or why nothing is known for now."""
 
     kind: Literal["all", "one", "broken"]
     approvals: tuple[Document, ...] = ()
@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 
 
 def follow(client: Client) -> Iterator[Seen]:
-    """Everything that is pending, then each change; everything again after a connection that broke off.
+    """Everything there is, then each change; everything again after a connection that broke off.
 
     Raises ClickException where there is nothing to follow from the beginning, or the gateway says no.
     """
@@ -39,7 +39,7 @@ def follow(client: Client) -> Iterator[Seen]:
     while True:
         try:
             with client.events("/api/approvals/events") as events:
-                yield pending(client)
+                yield everything(client)
                 pause, before = FIRST_PAUSE, True
                 for event in events:
                     if event.data is not None:
@@ -52,8 +52,8 @@ def follow(client: Client) -> Iterator[Seen]:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def pending(client: Client) -> Seen:
-    return Seen("all", tuple(members(client.ask("GET", "/api/approvals", query=PENDING), "approvals")))
+def everything(client: Client) -> Seen:
+    return Seen("all", tuple(members(client.ask("GET", "/api/approvals", query={"state": "all"}), "approvals")))
 
 
 def changed(client: Client, data: str) -> Seen:
@@ -64,7 +64,7 @@ def changed(client: Client, data: str) -> Seen:
         raise Lost(f"{client.url}: it sends events that cannot be read") from None
     if isinstance(document, dict) and document.get("id") and "state" in document:
         return Seen("one", (document,))
-    return pending(client)
+    return everything(client)
 
 
 def watch_table(client: Client) -> None:
@@ -88,12 +88,13 @@ class Board:
         """Raises ClickException for what is not as the API has it."""
         if seen.kind == "all":
             self._held.clear()
-        for each in seen.approvals:
-            self._held.pop(str(each["id"]), None)
-            if each["state"] == "pending":
-                with understood():
-                    cells(each, "", datetime.now(UTC))
-                self._held[str(each["id"])] = each
+        with understood():
+            for each in seen.approvals:
+                cells(each, "", datetime.now(UTC))
+                if each["state"] == "pending":
+                    self._held[each["id"]] = each
+                else:
+                    self._held.pop(each["id"], None)
         self._why = seen.why
         short = shortened(list(self._held))
         self._lines = [(short[name], each) for name, each in self._held.items()]
@@ -107,19 +108,20 @@ class Board:
 
 def watch_lines(client: Client, *, as_json: bool) -> None:
     """A line for each change, and at first for each that is pending."""
-    told: dict[str, Any] = {}
+    told: dict[str, str] | None = None
     for seen in follow(client):
-        if seen.why:
+        if seen.kind == "broken":
             click.echo(f"lockgate: {seen.why}; it is tried again", err=True)
-        told = {name: state for name, state in told.items() if state == "pending"}
-        for each in seen.approvals:
-            if seen.kind == "one" or told.get(str(each["id"])) != each["state"]:
-                click.echo(json.dumps(each) if as_json else line(each))
-            told[str(each["id"])] = each["state"]
+        with understood():
+            for each in seen.approvals:
+                before = None if told is None else told.get(each["id"])
+                news = each["state"] == "pending" if told is None else each["state"] != before
+                if seen.kind == "one" or news:
+                    click.echo(json.dumps(each) if as_json else line(each))
+            told = (told or {}) | {each["id"]: each["state"] for each in seen.approvals}
 
 
 def line(approval: Document) -> str:
-    with understood():
-        rules, who = ", ".join(approval["rules"]), approval["requester"]["subject"]
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return "  ".join(map(cell, (at, approval["state"], approval["id"], who, what(approval), rules)))
+    rules, who = ", ".join(approval["rules"]), approval["requester"]["subject"]
+    values = (moment(datetime.now(UTC)), approval["state"], approval["id"], who, what(approval), rules)
+    return "  ".join(map(cell, values))

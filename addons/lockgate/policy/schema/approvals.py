@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Published, address, is_loopback, split
+from lockgate.policy.schema.notify import NotifyEntry
 from lockgate.policy.schema.values import Count, Flag, Size, Text, TextSource, Wait, text
 
 LONGEST_WAIT = 3600.0
@@ -83,7 +84,7 @@ class ApprovalsEntry(Model):
     """How many of one caller; 100 where it says nothing."""
     body: Size = 256 * 2**10
     """The largest body of a request that is held: a person has to see all of it; 256KiB where it says nothing."""
-    notify: list[Any] = Field(default_factory=list)
+    notify: list[NotifyEntry] = Field(default_factory=list)
     """Who is told of a hold. Example: [{webhook: https://hooks.example/lockgate, secret: env:HOOK_SECRET}]"""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.recordings.visible import visible, visible_bytes, visible_lines
+from lockgate.bodies.visible import visible, visible_bytes, visible_lines
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from lockgate.recordings.visible import visible, visible_bytes, visible_lines
         pytest.param("a\u2028b\u00a0", "a\\u2028b\\xa0", id="separators"),
         pytest.param("\ud800", "\\ud800", id="lone-surrogate"),
         pytest.param("\U000e0041", "\\U000e0041", id="tag-characters"),
+        pytest.param("a\u3164b\u2800\ufe0f", "a\\u3164b\\u2800\\ufe0f", id="letters-that-show-nothing"),
+        pytest.param("\U000e0101", "\\U000e0101", id="variation-selectors"),
         pytest.param("", "", id="empty"),
     ],
 )

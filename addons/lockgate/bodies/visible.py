@@ -7,6 +7,10 @@ import unicodedata
 # Controls, format characters (bidi overrides and zero-width ones), surrogates, private use, unassigned, separators
 # that break lines, spaces that are no space.
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Letters and marks that show nothing: fillers and variation selectors (Default_Ignorable_Code_Point), Braille's blank.
+BLANK = frozenset(
+    map(chr, [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10)])
+) | frozenset(map(chr, [0xFFA0, *range(0xE0100, 0xE01F0)]))
 
 
 def visible(text: str) -> str:
@@ -22,7 +26,7 @@ def visible_lines(text: str) -> list[str]:
 
 
 def is_seen(character: str) -> bool:
-    return character == " " or unicodedata.category(character) not in HIDDEN
+    return character == " " or (unicodedata.category(character) not in HIDDEN and character not in BLANK)
 
 
 def spell(character: str) -> str:
