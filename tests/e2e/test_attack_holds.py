@@ -85,9 +85,9 @@ def test_nobody_else_decides(holding: Holding, beside: Beside) -> None:
         pytest.param({"decision": "approve", "digest": ["same"]}, 400, id="a-list"),
         pytest.param({"decision": "approve", "digest": "same", "force": True}, 400, id="unknown-member"),
         pytest.param({"decision": "approve", "digest": "same", "grant": "1000d"}, 422, id="a-long-grant"),
-        pytest.param({"decision": "approve", "digest": "same", "grant": "-1h"}, 422, id="a-negative-grant"),
-        pytest.param({"decision": "deny", "digest": "same", "grant": "10m"}, 422, id="a-grant-denied"),
-        pytest.param({"decision": "approve", "digest": "same", "reason": "x" * 5000}, 422, id="a-long-reason"),
+        pytest.param({"decision": "approve", "digest": "same", "grant": "-1h"}, 400, id="a-negative-grant"),
+        pytest.param({"decision": "deny", "digest": "same", "grant": "10m"}, 400, id="a-grant-denied"),
+        pytest.param({"decision": "approve", "digest": "same", "reason": "x" * 5000}, 400, id="a-long-reason"),
     ],
 )
 def test_what_is_no_decision(holding: Holding, body: dict[str, Any], status: int) -> None:
@@ -117,7 +117,7 @@ def test_the_api_refuses(holding: Holding, method: str, path: str, headers: dict
     body = {"json": {"decision": "approve", "digest": "0" * 64}} if method == "POST" else {}
     reply = holding.approver().ask(method, path, headers=headers, **body)
     assert reply.status_code == status
-    assert reply.json()["status"] == status
+    assert not path.startswith("/api/") or reply.json()["status"] == status
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
     assert "server" not in reply.headers
 

@@ -39,6 +39,7 @@ from lockgate.proxy.reload import Reload
 from lockgate.runtime import Runtime
 from lockgate.web.site import Site
 
+NOTICES_END = 1.0  # seconds at the end for notices to be delivered
 STREAMS_END = 5.0  # seconds at the end for streams to be broken off and recorded
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Gateway:
         self._locked: dict[str, Any] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._reloads: asyncio.Task[None] | None = None
+        self._approvals: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         self._site: Site | None = None
         self._script = Path()
@@ -130,10 +132,11 @@ class Gateway:
         if self._reloads is not None:
             self._reloads.cancel()
         await doors.streams_ended(STREAMS_END)
-        for task in list(self._beside):
-            task.cancel()
+        if self._approvals is not None:
+            self._approvals.cancel()
         if self._site is not None:
             await self._site.close()
+        await self._runtime.notifications.close(NOTICES_END)
         if hasattr(self._runtime, "desk"):
             await self._runtime.desk.close()
         whole = self._flush()
@@ -165,7 +168,7 @@ class Gateway:
 
     async def _open_desk(self) -> None:
         """Let persons decide, where the rules say that they may."""
-        self._start(self._runtime.desk.run(), "approvals")
+        self._approvals = asyncio.create_task(self._runtime.desk.run(), name="lockgate approvals")
         runtime = self._runtime
         self._site = Site(
             runtime.desk,
@@ -206,6 +209,8 @@ class Gateway:
             return "An option was changed past the lock."
         if ctx.master.addons.get(self.name) is not self:
             return "The gateway was unloaded while running."
+        if self._approvals is None or (self._approvals.done() and not self._approvals.cancelled()):
+            return "Approvals are no longer looked after."
         if self._reloads is None or (self._reloads.done() and not self._reloads.cancelled()):
             return "The rules are no longer looked at."
         return None

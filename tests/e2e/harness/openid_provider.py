@@ -26,7 +26,11 @@ PATIENCE = 30.0  # seconds
 class OpenIdProvider:
     """Runs while it is started, always at the same port; `rotate` gives it another key and starts it anew."""
 
-    def __init__(self, place: Path, authority: Authority) -> None:
+    def __init__(self, place: Path, authority: Authority, pages: dict[str, dict[str, str]] | None = None) -> None:
+        """`pages` are those that persons sign in on, by client id: `back` is where they come back to, `audience` whom
+        their access tokens are for, `secret` the client's, where it has one.
+        """
+        self._pages = pages or {}
         self._place = place
         self._authority = authority
         self._certificate = "".join(authority.issue(NAME))
@@ -61,7 +65,8 @@ class OpenIdProvider:
             "algorithm": self.algorithm,
             "clients": {CLIENT: SECRET},
             "devices": [DEVICE],
-            "roles": {CLIENT: ["support"], DEVICE: ["support"]},
+            "pages": self._pages,
+            "roles": {CLIENT: ["support"], DEVICE: ["support"]} | {page: ["finance"] for page in self._pages},
             "lifetime": 600,
         }
         assert self._process.stdin and self._process.stdout
@@ -102,12 +107,30 @@ class OpenIdProvider:
         """What a person does with the code they were told (RFC 8628, 3.3): enter it, confirm, log in, agree; the page
         that they see in the end.
         """
-        trusted = ssl.create_default_context(cafile=self._authority.pem)
-        with httpx.Client(verify=trusted, trust_env=False, timeout=PATIENCE, follow_redirects=True) as browser:
-            page = browser.get(where)
+        with self._browser() as browser:
+            page = browser.get(where, follow_redirects=True)
             for fields in ({"user_code": code}, {"confirm": "yes"}, {"login": person, "password": "x"}, {}):
-                [(action, form)] = re.findall(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
-                hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
-                page = browser.post(str(page.url.join(action)), data={**dict(hidden), **fields})
+                page = browser.send(filled(browser, page, fields), follow_redirects=True)
                 page.raise_for_status()
         return page.text
+
+    def sign_in(self, where: str, person: str) -> str:
+        """What a person does who was sent here to sign in: log in, agree; the URL that they are sent back to."""
+        with self._browser() as browser:
+            page = browser.get(where, follow_redirects=True)
+            for fields in ({"login": person, "password": "x"}, {}):
+                page = browser.send(filled(browser, page, fields))
+                while page.is_redirect and page.headers["location"].startswith(self.issuer):
+                    page = browser.get(page.headers["location"])
+        return str(page.headers["location"])
+
+    def _browser(self) -> httpx.Client:
+        trusted = ssl.create_default_context(cafile=self._authority.pem)
+        return httpx.Client(verify=trusted, trust_env=False, timeout=PATIENCE)
+
+
+def filled(browser: httpx.Client, page: httpx.Response, fields: dict[str, str]) -> httpx.Request:
+    """The page's only form, filled in."""
+    [(action, form)] = re.findall(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    return browser.build_request("POST", str(page.url.join(action)), data={**dict(hidden), **fields})
