@@ -322,3 +322,11 @@ async def test_a_kill_is_a_denial(office: Office, draft: Draft) -> None:
     await office.desk.kill("a1", "killed in mitmweb")
     killed = office.desk.get("a1")
     assert killed is not None and (killed.state, killed.outcome) == (State.DENIED, "killed in mitmweb")
+
+
+async def test_whom_it_was_shown_is_noted_once(office: Office, draft: Draft) -> None:
+    asked = await office.desk.ask(draft(), **MANY)
+    for subject in ("fiona", "felix", "fiona"):
+        office.desk.show(asked, person(subject), "page", "127.0.0.1")
+    shown = [details["to"]["subject"] for _, details in office.notes if details["step"] == "shown"]
+    assert shown == ["fiona", "felix"]

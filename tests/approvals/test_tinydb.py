@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from lockgate.approvals.approval import TRANSITIONS, Approval, Grant, State
+from lockgate.approvals.approval import TRANSITIONS, Approval, Grant, Shown, State
 from lockgate.approvals.store import Change, Rows
 from lockgate.approvals.tinydb import TinyStore, fits
 from lockgate.errors import StoreUnavailable
@@ -53,6 +56,26 @@ def test_what_is_kept_is_found(store: TinyStore, draft: Draft) -> None:
     approved = replace(asked, revision=2, state=State.APPROVED)
     assert store.apply([Change(approved), Change(grant(), removes=True)]) == [True, True]
     assert again(store) == Rows((approved,), ())
+
+
+@given(approval=st.from_type(Approval), granted=st.from_type(Grant))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_field_comes_back(store: TinyStore, approval: Approval, granted: Grant) -> None:
+    """By their text, since no NaN is like another, and a float's text is exact."""
+    rows = replace(approval, revision=1), replace(granted, revision=1)
+    assert store.apply([Change(row) for row in rows]) == [True, True]
+    found = again(store)
+    assert repr((*found.approvals, *found.grants)) == repr(rows)
+    assert store.apply([Change(row, removes=True) for row in rows]) == [True, True]
+
+
+@pytest.mark.parametrize("text", ["\n", "\r\n", "\u2028\u0085", "\0", "\ud800", '"}\n{"', "\x1b[31m"])
+def test_text_from_outside(store: TinyStore, draft: Draft, directory: Path, text: str) -> None:
+    asked = draft(text, shown=Shown(body=text, headers=((text, text),)), reason=text, fingerprint=text)
+    assert store.apply([Change(asked)]) == [True]
+    assert again(store).approvals == (asked,)
+    content = (directory / "approvals.log").read_bytes()
+    assert content.isascii() and content.count(b"\n") == 2 and not set(content) & (set(range(32)) - {10})
 
 
 @pytest.mark.parametrize(
@@ -95,6 +118,21 @@ def test_one_process_has_it(store: TinyStore, directory: Path) -> None:
     other.close()
 
 
+def test_the_lock_is_taken_away(store: TinyStore, draft: Draft, directory: Path) -> None:
+    """Of two gateways with one state only one goes on: else each would use the same approval."""
+    store.apply([Change(draft())])
+    (directory / ".approvals.lock").unlink()
+    other = TinyStore(directory, KEY)
+    assert other.load().approvals == (draft(),)
+    with pytest.raises(StoreUnavailable, match="another gateway"):
+        store.apply([Change(replace(draft(), revision=2, state=State.APPROVED))])
+    with pytest.raises(StoreUnavailable, match="another gateway"):
+        store.load()
+    assert other.apply([Change(replace(draft(), revision=2, state=State.DENIED))]) == [True]
+    other.close()
+    assert [each.state for each in store.load().approvals] == [State.DENIED]
+
+
 def test_after_a_fault_it_is_read_anew(store: TinyStore, draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
     store.apply([Change(draft())])
 
@@ -135,6 +173,51 @@ def test_files_of_others_are_not_taken(store: TinyStore, directory: Path) -> Non
         store.load()
 
 
+def test_everything_is_the_owners_alone(store: TinyStore, draft: Draft, directory: Path) -> None:
+    store.apply([Change(draft())])
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in directory.iterdir())
+    store.close()
+    directory.chmod(0o750)
+    with pytest.raises(StoreUnavailable, match="chmod 0700"):
+        store.load()
+
+
+FULL = """\
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from lockgate.approvals.approval import Approval, Requester, Shown, State
+from lockgate.approvals.store import Change
+from lockgate.approvals.tinydb import TinyStore
+from lockgate.errors import StoreUnavailable
+from lockgate.model import Hold
+store = TinyStore(Path(sys.argv[1]), b"k" * 32)
+store.load()
+row = Approval("x", 1, State.PENDING, 1.0, 2.0, Requester("i", "s"), "f", "b", "d", "g", "crm", ("GET", "/"),
+               (Hold("r", "d"),), Shown(body="x" * 700))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+taken = []
+for number in range(20):
+    one = replace(row, id=f"a{number}")
+    try:
+        assert store.apply([Change(one)]) == [True]
+        taken.append(one)
+    except StoreUnavailable as error:
+        assert "File too large" in str(error), error
+        assert list(store.load().approvals) == taken
+assert 4 < len(taken) < 12
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert store.apply([Change(replace(row, id="last"))]) == [True]
+store.close()
+assert [each.id for each in store.load().approvals] == [*(each.id for each in taken), "last"]
+"""
+
+
+def test_a_disk_that_takes_no_more(directory: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(directory)], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+
+
 WRITER = """\
 import sys
 from dataclasses import replace
@@ -142,13 +225,15 @@ from pathlib import Path
 from lockgate.approvals.approval import Approval, Requester, Shown, State
 from lockgate.approvals.store import Change
 from lockgate.approvals.tinydb import TinyStore
+from lockgate.approvals import storage
 from lockgate.model import Hold
+storage.SPARE, storage.TIMES = 100_000, 1
 store = TinyStore(Path(sys.argv[1]), b"k" * 32)
 found = {each.id: each for each in store.load().approvals}
 row = Approval("x", 1, State.PENDING, 1.0, 2.0, Requester("i", "s"), "f", "b", "d", "g", "crm", ("GET", "/"),
                (Hold("r", "d"),), Shown(body="x" * 20000))
 print("ready", flush=True)
-number = len(found)
+number = max((int(each[1:]) for each in found), default=0)
 while True:
     number += 1
     one = replace(row, id=f"a{number}")
@@ -166,27 +251,30 @@ while True:
 def test_kill_9_loses_nothing_that_was_acknowledged(directory: Path) -> None:
     """And what is found is whole; the log is written anew a few times meanwhile."""
     used: set[str] = set()
+    removed: set[str] = set()
     for _ in range(6):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, text=True, env=os.environ
-        )
-        assert writer.stdout is not None
-        said = []
-        for line in writer.stdout:
-            said.append(line.strip())
-            if len(said) > 40:
-                writer.send_signal(signal.SIGKILL)
-                break
-        said += [line.strip() for line in writer.stdout if line.endswith("\n")]
-        writer.wait()
-        writer.stdout.close()
-        assert said[0] == "ready", said
-        used |= {each for each in said[1:] if not each.startswith("-")}
-        used -= {each[1:] for each in said if each.startswith("-")}
-    store = TinyStore(directory, KEY)
-    found = {each.id: each for each in store.load().approvals}
-    store.close()
-    removed = {f"a{number}" for number in range(7, 1000, 7)}
-    assert used - removed <= found.keys()
-    assert all(found[each].state is State.USED for each in used & found.keys())
-    assert all(each.revision in (1, 2, 3) for each in found.values())
+        said = killed_while_writing(directory)
+        used |= {each for each in said if not each.startswith("-")}
+        removed |= {each[1:] for each in said if each.startswith("-")}
+        store = TinyStore(directory, KEY)
+        found = {each.id: each for each in store.load().approvals}
+        store.close()
+        removing = {f"a{number}" for number in range(7, 1000, 7)}  # one may be, and nobody was told
+        assert used - removing <= found.keys() and not removed & found.keys()
+        assert all(found[each].state is State.USED for each in used & found.keys())
+        assert all(len(each.shown.body) == 20000 for each in found.values())
+
+
+def killed_while_writing(directory: Path) -> list[str]:
+    """What a process said was durable."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    said = [writer.stdout.readline() for _ in range(40)]
+    writer.send_signal(signal.SIGKILL)
+    said += [line for line in writer.stdout if line.endswith("\n")]
+    writer.wait()
+    writer.stdout.close()
+    return [line.strip() for line in said]

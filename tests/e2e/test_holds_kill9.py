@@ -153,14 +153,14 @@ def test_the_disk_of_the_store_is_full(make_holding: MakeHolding, script_with: C
     full = """
 import errno, os
 from pathlib import Path
-from lockgate.approvals import storage
+from lockgate.approvals import log
 
-def write_all(descriptor, data, write_all=storage.write_all):
+def write_all(descriptor, data, write_all=log.write_all):
     if Path("full").exists():
         raise OSError(errno.ENOSPC, "No space left on device")
     write_all(descriptor, data)
 
-storage.write_all = write_all
+log.write_all = write_all
 """
     here = make_holding(script=script_with(full))
     seen, token = here.target.watch(), here.agent("full")

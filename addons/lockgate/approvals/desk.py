@@ -72,6 +72,7 @@ class Desk:
         self._held: Counter[tuple[str, str]] = Counter()  # how many wait for a person, by who asks
         self._asking: dict[str, Asking] = {}  # by fingerprint, until they are durable
         self._due: list[tuple[float, str, int]] = []  # when something is to be done about which revision
+        self._shown: dict[str, set[tuple[str, str]]] = {}  # to whom, by the approval's id
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._watchers: set[Watcher] = set()
 
@@ -148,6 +149,15 @@ class Desk:
 
     def unwatch(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
+
+    def show(self, approval: Approval, approver: Principal, via: str, address: str) -> None:
+        """Note that somebody is shown it, to decide: once for each."""
+        who = (approver.issuer, approver.subject)
+        seen = self._shown.setdefault(approval.id, set())
+        if who not in seen:
+            seen.add(who)
+            to = {"issuer": approver.issuer, "subject": approver.subject, "via": via, "address": address}
+            self._note("approval", {**changes.step("shown", approval), "to": to})
 
     # Asking
 
@@ -367,6 +377,7 @@ class Desk:
             del self._held[asker]
         if removes:
             self.forget(approval)
+            self._shown.pop(approval.id, None)
         else:
             self._approvals[approval.id] = approval
             self._remind(approval)

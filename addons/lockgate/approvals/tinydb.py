@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydb.table import Document, Table
+from tinydb.table import Document
 
-from lockgate.approvals.approval import TRANSITIONS, Approval, State, approval_of, grant_of
-from lockgate.approvals.storage import LogStorage
+from lockgate import state
+from lockgate.approvals.approval import TRANSITIONS, Approval, Grant, State, approval_of, grant_of
+from lockgate.approvals.log import open_private
+from lockgate.approvals.storage import ById, LogStorage
 from lockgate.approvals.store import Change, Rows
 from lockgate.errors import StoreUnavailable
 
 LOCK = ".approvals.lock"
-
-
-class ById(Table):
-    """A table whose rows are known by the ids that they have anyway."""
-
-    document_id_class = str  # type: ignore[assignment]
-    default_query_cache_capacity = 0  # no query is asked twice
 
 
 class TinyStore:
@@ -42,12 +38,13 @@ class TinyStore:
         """Raises StoreUnavailable where it cannot be read, is not what was written last, or another process has it."""
         self._loaded = False
         try:
-            self._require_alone()
+            state.require_private(self._directory.stat(), self._directory)
+            self._hold()
             self._storage.open()
             approvals = tuple(approval_of(row) for row in self._approvals.all())
             grants = tuple(grant_of(row) for row in self._grants.all())
         except OSError as error:
-            raise StoreUnavailable(f"{error.filename or self._directory}: {error.strerror}") from error
+            raise self._unavailable(error) from error
         except (KeyError, TypeError, ValueError) as error:
             raise StoreUnavailable(f"{self._directory}: a row is of another version ({type(error).__name__})") from None
         self._loaded = True
@@ -59,10 +56,12 @@ class TinyStore:
             raise StoreUnavailable("the approvals have to be read anew first")
         self._loaded = False
         try:
+            self._require_held()
+            self._storage.compact()
             taken = [self._take(change) for change in changes]
             self._storage.commit()
         except OSError as error:
-            raise StoreUnavailable(f"{self._directory}: {error.strerror}") from error
+            raise self._unavailable(error) from error
         self._loaded = True
         return taken
 
@@ -70,36 +69,58 @@ class TinyStore:
         """Let go of the files; may be called again."""
         self._loaded = False
         self._storage.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._let_go()
 
     def _take(self, change: Change) -> bool:
         row = change.row
         table = self._approvals if isinstance(row, Approval) else self._grants
-        held = table.get(doc_id=row.id)
-        if not fits(change, held):
+        if not fits(change, table.get(doc_id=row.id)):
             return False
         if change.removes:
             table.remove(doc_ids=[row.id])
-        elif held is None:
-            table.insert(Document(row.document(), doc_id=row.id))  # type: ignore[arg-type]
         else:
-            table.update(row.document(), doc_ids=[row.id])
+            table.upsert(Document(row.document(), doc_id=row.id))  # type: ignore[arg-type]
         return True
 
-    def _require_alone(self) -> None:
-        """Raises StoreUnavailable while another process has the store (flock(2), which ends with the process)."""
-        if self._lock >= 0:
+    def _unavailable(self, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(f"{error.filename or self._directory}: {error.strerror or error}")
+
+    # Alone
+
+    def _hold(self) -> None:
+        """Raises StoreUnavailable while another process has the store (flock(2), which ends with the process).
+
+        OSError.
+        """
+        if self._is_held():
             return
+        self._let_go()
         path = self._directory / LOCK
-        self._lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._lock = open_private(path, os.O_WRONLY | os.O_CREAT)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._let_go()
+            raise StoreUnavailable(f"{path} is held: another gateway uses the same state; give this its own") from None
+        self._require_held()  # while it was opened somebody may have taken the file away
+
+    def _is_held(self) -> bool:
+        """Whether the file that is locked is the one that others would lock."""
+        try:
+            return self._lock >= 0 and os.path.samestat(os.fstat(self._lock), (self._directory / LOCK).lstat())
+        except FileNotFoundError:
+            return False
+
+    def _require_held(self) -> None:
+        if not self._is_held():
+            raise OSError(
+                errno.ESTALE, "was taken away: another gateway may use this state", str(self._directory / LOCK)
+            )
+
+    def _let_go(self) -> None:
+        if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-            raise StoreUnavailable(f"{path} is held: another gateway uses the same state; give this its own") from None
 
 
 def fits(change: Change, held: Mapping[str, Any] | None) -> bool:
@@ -111,5 +132,7 @@ def fits(change: Change, held: Mapping[str, Any] | None) -> bool:
         return row.revision == 1
     if held["revision"] != row.revision - 1:
         return False
-    before = State(held["state"]) if isinstance(row, Approval) else None
-    return before is None or not isinstance(row, Approval) or row.state in TRANSITIONS[before] | {before}
+    if isinstance(row, Grant):
+        return True
+    before = State(held["state"])
+    return row.state is before or row.state in TRANSITIONS[before]
