@@ -36,7 +36,10 @@ def decided_again(
     if generation.target_for(target.scheme, target.host, target.port) != target:
         return None
     policy, facts = generation.policy, found.facts
-    if any(policy.reads_body(principal.roles, each.target, each.verb, each.resource) for each in found.actions):
+    roles = principal.roles
+    if found.message is None and any(  # that of a message has been read, whatever the rules
+        policy.reads_body(roles, each.target, each.verb, each.resource) for each in found.actions
+    ):
         facts = _with_body(facts, outgoing, target)
     return authorize(policy, principal, found.actions, facts, now, met)
 
