@@ -68,7 +68,8 @@ def test_what_is_not_asked(generation: Generation, changed: dict[str, Any], stat
     ("claims", "behind"),
     [
         pytest.param({"act": {"sub": "anna"}}, ("anna",), id="one"),
-        pytest.param({"act": {"sub": ["anna", "bob"]}}, (), id="no-text"),
+        pytest.param({"act": {"sub": ["anna", ["bob"]]}}, ("anna", "bob"), id="several"),
+        pytest.param({"act": {"sub": 42}}, ("42",), id="a-number"),
         pytest.param({"act": "anna"}, (), id="elsewhere"),
         pytest.param({}, (), id="none"),
     ],
@@ -77,3 +78,10 @@ def test_whom_a_token_names_behind_it(claims: dict[str, Any], behind: tuple[str,
     principal = Principal("iss", "agent", ("support",), 1.0, "jti", claims)
     assert requester(principal, "$.act.sub").behind == tuple(("iss", name) for name in behind)
     assert requester(principal, None).behind == ()
+
+
+@pytest.mark.parametrize("named", [None, True, {"name": "anna"}, ["bob", {"name": "anna"}]])
+def test_where_nobody_knows_who_is_behind_it(named: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        requester(Principal("iss", "agent", ("support",), 1.0, "jti", {"act": {"sub": named}}), "$.act.sub")
+    assert refused.value.refusal.status == 403

@@ -32,6 +32,7 @@ FINANCE, SECURITY, ANYBODY = (
         pytest.param((FINANCE,), person("agent-7", "finance"), False, id="the-requester"),
         pytest.param((FINANCE,), person("anna", "finance"), False, id="whoever-is-behind-it"),
         pytest.param((FINANCE,), person("agent-7", "finance", issuer="https://b.example"), True, id="of-another"),
+        pytest.param((FINANCE,), person("anna", "finance", issuer="https://b.example"), False, id="behind-by-another"),
         pytest.param((ANYBODY,), person("agent-7", "x"), False, id="the-requester-where-anybody-may"),
     ],
 )
@@ -98,6 +99,8 @@ def test_each_hold_needs_its_own(draft: Draft, make_vote: Says) -> None:
     assert not met("fiona", "felix")
     assert not met("fiona", "sec")
     assert not met("fiona", "fiona", "sec")
+    elsewhere = make_vote(approval, person("fiona", issuer="https://b.example"))
+    assert not is_met(approval.holds, [votes["fiona"], elsewhere, votes["sec"]])
     assert met("fiona", "felix", "sec")
     assert met("fiona", "bea")
 

@@ -301,6 +301,31 @@ async def test_what_is_revoked_ends_what_was_given(office: Office, draft: Draft,
     assert office.desk.grants() == []
 
 
+@pytest.mark.parametrize("revoked", ["fiona", "jti-f"])
+async def test_what_somebody_approved_ends_once_they_are_revoked(
+    office: Office, draft: Draft, make_vote: Says, revoked: str
+) -> None:
+    asked = await office.desk.ask(draft(), **MANY)
+    await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0, token_id="jti-f"))
+    await office.desk.ask(draft("a2"), **MANY)
+    await office.desk.end_revoked(lambda principal, _: revoked in (principal.subject, principal.token_id))
+    states = {each.id: each.state for each in office.desk.approvals()}
+    assert states == {"a1": State.CANCELLED, "a2": State.PENDING}
+    assert office.desk.grants() == []
+
+
+async def test_a_grant_that_is_gone_does_not_come_back_by_being_used(
+    office: Office, draft: Draft, make_vote: Says
+) -> None:
+    asked = await office.desk.ask(draft(), **MANY)
+    await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
+    (grant,) = office.desk.grants()
+    await office.desk.end_grant(grant.id, person("felix"), "enough")
+    await office.desk.sweep()
+    office.desk.use_grant(grant, "r1")
+    assert office.desk.grants() == []
+
+
 async def test_whoever_watches_sees_each_change(office: Office, draft: Draft, make_vote: Says) -> None:
     watcher = office.desk.watch()
     asked = await office.desk.ask(draft(), **MANY)

@@ -201,6 +201,29 @@ def test_what_was_being_written_is_cut_off(directory: Path, rest: bytes) -> None
         assert read(directory)[-1] == "next"
 
 
+def test_the_log_is_durable_before_its_head(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that before it takes the place of the last one."""
+    made, _ = opened(directory)
+    done: list[str] = []
+
+    def noting(place: Any, name: str, said: Callable[..., str]) -> None:
+        call = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *arguments: (done.append(said(*arguments)), call(*arguments))[1])
+
+    def name_of(descriptor: int) -> str:
+        return Path(f"/proc/self/fd/{descriptor}").readlink().name
+
+    noting(os, "write", lambda descriptor, _: f"write {name_of(descriptor)}")
+    noting(os, "fsync", lambda descriptor: f"fsync {name_of(descriptor)}")
+    noting(Path, "replace", lambda path, target: f"put {path.name}")
+    made.append("a0")
+    made.append("a1")
+    made.commit()
+    made.close()
+    head = f".{HEAD}.draft"
+    assert done == [f"write {LOG}", f"fsync {LOG}", f"write {head}", f"fsync {head}", f"put {head}"]
+
+
 # Faults, in a process that goes on
 
 
@@ -228,6 +251,41 @@ def test_after_a_fault_nothing_of_it_counts(
 
 def failing(*arguments: object, **named: object) -> None:
     raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("name", ["write", "fsync"])
+def test_after_a_fault_and_a_stop_nothing_of_it_counts(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(directory, "a0")
+    made, _ = opened(directory)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, name, failing)
+        made.append("late")
+        with pytest.raises(OSError, match="Input/output"):
+            made.commit()
+    made.close()
+    assert read(directory) == ["a0"]
+
+
+def test_a_head_that_is_in_place_though_the_disk_denies_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then what it acknowledges counts: a log that ends before it would never be taken again."""
+    made, _ = opened(directory)
+    replace = Path.replace
+
+    def denying(self: Path, target: Path) -> None:
+        replace(self, target)
+        failing()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", denying)
+        made.append("used")
+        with pytest.raises(OSError, match="Input/output"):
+            made.commit()
+    found: list[Any] = []
+    made.open(lambda value, _: found.append(value))
+    made.close()
+    assert found == read(directory) == ["used"]
 
 
 def test_what_did_not_count_cannot_be_put_in_place_of_what_did(
@@ -297,7 +355,7 @@ def test_only_files_of_the_owner_alone(directory: Path, name: str, kind: str) ->
             path.mkdir(0o700)
         else:
             path.symlink_to(directory / ("elsewhere" if kind == "link" else "nowhere"))
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="regular file" if kind == "pipe" else "."):
         read(directory)
 
 

@@ -140,5 +140,5 @@ def test_where_there_is_no_room_it_grows_on(
             churn(kept, rows, 30)
     said = [record.getMessage() for record in caplog.records]
     assert set(said) == {"The approvals' log cannot be written anew, and goes on growing: No space left on device."}
-    assert 1 < len(said) < 25  # not at every write
+    assert 1 < len(said) < 15  # not at every write
     assert again(kept)["rows"]["r1"]["revision"] == 31

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lockgate.approvals import storage
 from lockgate.approvals.approval import TRANSITIONS, Approval, Grant, Shown, State
 from lockgate.approvals.store import Change, Rows
 from lockgate.approvals.tinydb import TinyStore, fits
@@ -171,6 +172,18 @@ def test_files_of_others_are_not_taken(store: TinyStore, directory: Path) -> Non
     (directory / "approvals.log").chmod(0o644)
     with pytest.raises(StoreUnavailable, match="chmod 0600"):
         store.load()
+
+
+def test_what_is_over_does_not_fill_the_disk(
+    store: TinyStore, draft: Draft, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "SPARE", 0)
+    store.apply([Change(draft("kept"))])
+    for number in range(20):
+        assert store.apply([Change(draft(f"a{number}"))]) == [True]
+        assert store.apply([Change(draft(f"a{number}"), removes=True)]) == [True]
+    assert (directory / "approvals.log").read_bytes().count(b"\n") < 15
+    assert again(store).approvals == (draft("kept"),)
 
 
 def test_everything_is_the_owners_alone(store: TinyStore, draft: Draft, directory: Path) -> None:

@@ -5,19 +5,20 @@ import threading
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockgate.bodies.json import (
     MAX_DEPTH,
-    SHALLOW,
+    MAX_NUMBER,
     Float,
+    NegativeZero,
     dumps,
     dumps_line,
     is_json,
-    is_shallow,
     levels,
     parse,
+    structure,
 )
 from lockgate.errors import BodyUnreadable
 
@@ -253,30 +254,113 @@ def nested(depth, inner="1", width=1):
     return ("[" * depth + inner + "]" * depth + ("," + "[]") * width).join("[]").encode()
 
 
+@pytest.mark.parametrize("width", [0, 200])
+@pytest.mark.parametrize("inner", ["1", '"]"', '"\\"]"', '{"a":"[:"}'])
+def test_depth_is_counted_however_wide(inner, width):
+    depth = MAX_DEPTH - 1 - inner.startswith("{")
+    assert parse(nested(depth, inner, width))
+    with pytest.raises(BodyUnreadable, match="128 deep"):
+        parse(nested(depth + 1, inner, width))
+
+
 @pytest.mark.parametrize(
-    ("data", "shallow"),
+    ("data", "expected"),
     [
-        pytest.param(b'{"a":["}{[",1]}', True, id="few-brackets"),
-        pytest.param(b"[" + b",".join([b'{"a":[1,"b"]}'] * 100) + b"]", True, id="many-brackets"),
-        pytest.param(b"[" + b",".join([b'{"a":["]"]}'] * 100) + b"]", False, id="brackets-in-text"),
-        pytest.param(b"[" + b",".join([b'{"a":"\\""}'] * 200) + b"]", False, id="escapes"),
-        pytest.param(nested(SHALLOW - 1, width=200), True, id="as-deep-as-is-told"),
-        pytest.param(nested(SHALLOW, width=200), False, id="deeper"),
-        pytest.param(nested(MAX_DEPTH, width=200), False, id="too-deep"),
+        pytest.param(b"1", b"", id="scalar"),
+        pytest.param(b'{"a" : [1, {}]}', b"[:[[]]]", id="brackets-and-colons"),
+        pytest.param(b'{"{:":"]","}":":"}', b"[::]", id="in-strings"),
+        pytest.param(rb'{"a\"":"\"","b":"\\"}', b"[::]", id="escaped-quotes"),
+        pytest.param(rb'{"\\\"]":"\u0022:\\\\","\u005c":[]}', b"[::[]]", id="escapes-before-quotes"),
+        pytest.param('{"\u201c:\u201d":"\uff5b"}'.encode(), b"[:]", id="beyond-ascii"),
     ],
 )
-def test_what_is_surely_not_too_deep(data, shallow):
-    assert is_shallow(data) is shallow
+def test_structure_is_what_is_outside_of_strings(data, expected):
+    json.loads(data)
+    assert structure(data) == expected
 
 
-@pytest.mark.parametrize("width", [0, 200])
-def test_depth_is_counted_however_it_is_told(width):
-    assert parse(nested(MAX_DEPTH - 1, width=width))
-    with pytest.raises(BodyUnreadable, match="128 deep"):
-        parse(nested(MAX_DEPTH, width=width))
+def plainly_parsed(data, *, one_letter_case):
+    """The reference: every demand on its own, asked of each object and number as the parser comes by."""
+
+    def members(pairs):
+        names = [name.casefold() if one_letter_case else name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ValueError
+        return dict(pairs)
+
+    def integer(text):
+        if len(text) > MAX_NUMBER:
+            raise ValueError
+        return NegativeZero() if text == "-0" else int(text)
+
+    def number(text):
+        value = float(text)
+        if repr(value) != text and (len(text) > MAX_NUMBER or value in (float("inf"), -float("inf"))):
+            raise ValueError
+        return value if repr(value) == text else Float(text)
+
+    def constant(text):
+        raise ValueError(text)
+
+    text = data.decode("utf-8")  # no "utf-8-sig": a BOM is refused as any other character
+    document = json.loads(
+        text, object_pairs_hook=members, parse_int=integer, parse_float=number, parse_constant=constant
+    )
+    if sum(1 for _ in levels(document)) > MAX_DEPTH:
+        raise ValueError
+    json.dumps(document, ensure_ascii=False).encode("utf-8")
+    return document
 
 
-@given(documents())
-def test_what_is_told_of_depth_is_so(text):
-    depth = sum(1 for _ in levels(json.loads(text)))
-    assert depth <= MAX_DEPTH or not is_shallow(text.encode())
+KEY = st.sampled_from(["a", "A", "\\u0041", "b", ":", "{", "\\\\", '\\"', "\u212a", "k", "\\ud800", ""])
+HARD_NUMBER = st.sampled_from(
+    [
+        *("-0", "-0.0", "-0e1", "1e400", "-1e400", "1e-400", "1.10", "1E5", "NaN", "-Infinity", "01", "-"),
+        *("9" * 30, "-" + "9" * 30, "9" * MAX_NUMBER, "-" + "9" * MAX_NUMBER, "9" * (MAX_NUMBER + 1), "1" * 4301),
+        *("0." + "1" * MAX_NUMBER, "1" * MAX_NUMBER + ".0", "18446744073709551616"),
+    ]
+)
+HARD_TEXT = st.lists(
+    st.sampled_from([*'a:{}[]," ', "\\\\", '\\"', "\\ud83d\\ude00", "\\udc00", "-0", "\u00e9"]), max_size=4
+)
+
+
+@st.composite
+def hard_documents(draw):
+    """Texts that are often JSON, with what it takes to mislead whoever reads them fast."""
+    node = st.recursive(
+        st.one_of(HARD_NUMBER, NUMBER_TEXT, HARD_TEXT.map(lambda parts: f'"{"".join(parts)}"')),
+        lambda node: st.one_of(
+            st.lists(node, max_size=3).map(lambda parts: f"[{' , '.join(parts)}]"),
+            st.lists(st.tuples(KEY, st.sampled_from([":", " : "]), node), max_size=3).map(
+                lambda members: "{" + ",".join(f'"{key}"{colon}{value}' for key, colon, value in members) + "}"
+            ),
+            st.tuples(st.sampled_from([1, 125, 126, 127, 128, 2000]), node).map(
+                lambda deep: "[" * deep[0] + deep[1] + "]" * deep[0]
+            ),
+        ),
+        max_leaves=6,
+    )
+    return (draw(st.sampled_from(["", "", "", "\ufeff"])) + draw(node)).encode()
+
+
+def outcome(parser, refusal, data, **options):
+    try:
+        document = parser(data, **options)
+    except refusal:
+        return None
+    return document, dumps(document), [type(node) for node in nodes(document)]
+
+
+def nodes(document):
+    yield document
+    for level in levels(document):
+        for node in level:
+            yield from node.values() if isinstance(node, dict) else node
+
+
+@settings(max_examples=300)
+@given(hard_documents(), st.booleans())
+def test_parse_says_what_the_plain_way_says(data, one_letter_case):
+    fast = outcome(parse, BodyUnreadable, data, one_letter_case=one_letter_case)
+    assert fast == outcome(plainly_parsed, (ValueError, RecursionError), data, one_letter_case=one_letter_case)

@@ -171,7 +171,7 @@ def test_a_masked_value_in_a_header_does_not_pass(
     facing: Gateway, routes: dict[str, Answer], token: str, method: str
 ) -> None:
     name = f"odd-{method}"
-    fields = [JSON_TYPE, ("x-ssn", SSN), ("link", f"</v1/{SSN}>; rel=self")]
+    fields = [JSON_TYPE, ("x-ssn", SSN), ("link", f"</v1/{SSN}>; rel=self"), ("location", f"/v1/{SSN}")]
     routes[name] = lambda connection, seen: connection.send(message("200 OK", fields, JSON, to=seen.method))
     with facing.tunnel(token) as wire:
         wire.ask(head(method, f"/v1/{name}", CRM), to=method)

@@ -33,6 +33,8 @@ def of(
         pytest.param(lambda: of(replace(WHO, roles=("b", "a"))), id="roles-in-another-order"),
         pytest.param(lambda: of(WHO, "POST", URL, ("User-Agent", "x"), ("X-Stainless-Retry-Count", "1")), id="varying"),
         pytest.param(lambda: of(WHO, "POST", URL, ("Traceparent", "00-1"), ("Date", "now")), id="tracing"),
+        pytest.param(lambda: of(WHO, "POST", URL, ("Prefer", "wait=5, respond-async")), id="how-long-it-waits"),
+        pytest.param(lambda: of(WHO, "POST", URL, ("Sec-WebSocket-Key", "a")), id="a-nonce"),
         pytest.param(lambda: of(body=b" { } "), id="white-space"),
     ],
 )
@@ -50,7 +52,12 @@ def test_the_same_request(same: Callable[[], str]) -> None:
         pytest.param(lambda: of(url=URL + "?x=1"), id="a-query"),
         pytest.param(lambda: of(WHO, "POST", URL, ("Idempotency-Key", "7")), id="an-idempotency-key"),
         pytest.param(lambda: of(WHO, "POST", URL, ("X-Account", "1")), id="another-header"),
+        pytest.param(lambda: of(WHO, "POST", URL, ("Prefer", "handling=lenient")), id="another-preference"),
+        pytest.param(lambda: of(WHO, "POST", URL, ("Prefer", 'x="a,respond-async,b"')), id="a-preference-in-quotes"),
         pytest.param(lambda: of(body=b'{"a": 1}'), id="another-body"),
+        pytest.param(
+            lambda: fingerprint(WHO, "POST", URL, [JSON], b"{}", behind=[(WHO.issuer, "anna")]), id="for-another"
+        ),
         pytest.param(lambda: fingerprint(WHO, "POST", URL, [("content-type", "text/plain")], b"{}"), id="another-type"),
         pytest.param(lambda: fingerprint(WHO, "POST", URL, [JSON], b"{}", "send"), id="a-message"),
     ],
@@ -72,6 +79,15 @@ def test_another_request(other: Callable[[], str]) -> None:
             True,
             id="rpc-id",
         ),
+        pytest.param(
+            b'{"jsonrpc": "2.0", "id": 1, "method": "m"}', b'{"jsonrpc": "2.0", "method": "m"}', False, id="rpc-no-id"
+        ),
+        pytest.param(
+            b'{"jsonrpc": "2.0", "id": 1, "method": "m", "amount": 1}',
+            b'{"jsonrpc": "2.0", "id": 2, "method": "m", "amount": 1}',
+            False,
+            id="more-than-a-call",
+        ),
         pytest.param(b'{"id": 1, "method": "m"}', b'{"id": 2, "method": "m"}', False, id="id-that-is-none-of-rpc"),
         pytest.param(
             b'{"jsonrpc": "2.0", "params": {"_meta": {"progressToken": 1}, "a": 1}}',
@@ -90,6 +106,13 @@ def test_another_request(other: Callable[[], str]) -> None:
 )
 def test_a_body_counts_by_what_it_says(one: bytes, other: bytes, same: bool) -> None:
     assert (canonical_body("application/json", one) == canonical_body("application/json", other)) is same
+
+
+def test_values_of_one_name_keep_their_order() -> None:
+    one, other, third = ("X-Account", "1"), ("X-Account", "2"), ("X-Other", "1")
+    first = of(WHO, "POST", URL, one, other, third)
+    assert first == of(WHO, "POST", URL, third, one, other)
+    assert first != of(WHO, "POST", URL, other, one, third)
 
 
 @given(st.binary(), st.binary())

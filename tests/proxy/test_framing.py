@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import h11
 import pytest
 
-from lockgate.proxy.framing import MAX_HEAD, UNREADABLE, BoundedBuffer, RequestBuffer, begins_like_a_request
+from lockgate.proxy.framing import (
+    FAIR_CHUNK,
+    MAX_CHUNK_LINE,
+    MAX_HEAD,
+    MAX_SMALL_CHUNKS,
+    UNREADABLE,
+    BoundedBuffer,
+    BoundedChunkedReader,
+    RequestBuffer,
+    begins_like_a_request,
+)
 
 GET = b"GET /a HTTP/1.1\r\n"
 
@@ -143,3 +154,50 @@ def test_bodies_that_begin_like_a_request(body: bytes, like: bool) -> None:
 
 def test_a_targets_line_ends_are_read_as_they_come() -> None:
     assert lines(b"HTTP/1.1 200 OK\nX: a\n\n", BoundedBuffer) == [b"HTTP/1.1 200 OK", b"X: a"]
+
+
+CRUMB, FAIR = b"1\r\na\r\n", b"%x\r\n%s\r\n" % (FAIR_CHUNK, b"a" * FAIR_CHUNK)
+END = b"0\r\n\r\n"
+
+
+def body(*parts: bytes, kind: type[BoundedBuffer] = RequestBuffer) -> bytes:
+    """What is read of a chunked body that comes in these parts. Raises RemoteProtocolError."""
+    buffer, reader, found = kind(), BoundedChunkedReader(), b""
+    if isinstance(buffer, RequestBuffer):
+        buffer.at_head = False
+    for part in parts:
+        buffer += part
+        while isinstance(event := reader(buffer), h11.Data):
+            found += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("chunks", "size"),
+    [
+        pytest.param(CRUMB * MAX_SMALL_CHUNKS, MAX_SMALL_CHUNKS, id="as-many-small-ones-as-may-be"),
+        pytest.param(FAIR * (2 * MAX_SMALL_CHUNKS), 2 * MAX_SMALL_CHUNKS * FAIR_CHUNK, id="more-of-a-fair-size"),
+    ],
+)
+def test_chunks_of_a_request(chunks: bytes, size: int) -> None:
+    assert body(chunks + END) == b"a" * size
+    assert body(chunks[:100], chunks[100:], END) == b"a" * size
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        pytest.param(CRUMB * (MAX_SMALL_CHUNKS + MAX_SMALL_CHUNKS // FAIR_CHUNK + 100), "crumbs", id="crumbs"),
+        pytest.param(FAIR * 1600 + CRUMB * (2 * MAX_SMALL_CHUNKS), "crumbs", id="behind-fair-ones"),
+        pytest.param(b"1;" + b"a" * MAX_CHUNK_LINE, "too long", id="line"),
+        pytest.param(b"0\r\nX: 1\r\n\r\n", "trailer", id="trailers"),
+    ],
+)
+def test_chunks_of_a_request_that_cost_more_than_they_bring(chunks: bytes, message: str) -> None:
+    with pytest.raises(h11.RemoteProtocolError, match=message):
+        body(chunks, END)
+
+
+def test_a_targets_chunks_may_be_small() -> None:
+    assert len(body(CRUMB * (2 * MAX_SMALL_CHUNKS), END, kind=BoundedBuffer)) == 2 * MAX_SMALL_CHUNKS

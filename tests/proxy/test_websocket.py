@@ -24,9 +24,9 @@ from wsproto.frame_protocol import Opcode
 from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, Message, Session, exchange, session
 from lockgate.model import Decision, Limits, Principal, Target, Verdict
-from lockgate.proxy import latch
+from lockgate.proxy import latch, pace
 from lockgate.proxy.latch import Shut
-from lockgate.proxy.websocket import CROWD, GatedWebsocket, WsMessageHook, drain_writers
+from lockgate.proxy.websocket import CROWD, TURN, GatedWebsocket, WsMessageHook, drain_writers
 from lockgate.refusals import Refusal
 
 TARGET = Target("crm", "https", "api.crm.example", 443, limits=Limits(request=1000, response=1000))
@@ -54,6 +54,7 @@ class Case:
     target: Frames = field(default_factory=lambda: Frames(ConnectionType.SERVER))
     closed: list[Any] = field(default_factory=list)
     hooks: list[str] = field(default_factory=list)
+    turns: int = 0  # given to others
     held: bool = False
 
     def say(self, event: Event) -> None:
@@ -75,6 +76,9 @@ class Case:
         elif isinstance(command, commands.CloseConnection):
             command.connection.state = ConnectionState.CLOSED
             self.closed.append(command.connection)
+        elif isinstance(command, pace.Elsewhere):
+            self.turns += 1
+            return [events.HookCompleted(command)]
         elif isinstance(command, commands.StartHook):
             self.hooks.append(command.name)
             if isinstance(command, WsMessageHook):
@@ -284,6 +288,42 @@ def test_what_is_too_large_is_not_kept(case: Case, from_agent: bool) -> None:
     (closed,) = case.at_agent()
     assert isinstance(closed, CloseConnection)
     assert closed.code == 1009
+
+
+def test_what_is_kept_of_the_agents_messages_is_asked_for_and_let_go(case: Case) -> None:
+    kept: list[int] = []
+
+    def may_keep(size: int) -> bool:
+        kept.append(size)
+        return sum(kept) <= 10
+
+    case.opened.may_keep = may_keep
+    case.say(TextMessage("12345", message_finished=False))
+    case.say(TextMessage("67890"))
+    case.say(TextMessage("1234567890"))
+    assert kept == [5, 5, -10, 10, -10]
+    case.tell(TextMessage("x" * 11))  # the target's has a limit of its own
+    assert kept == [5, 5, -10, 10, -10]
+    assert [len(found.message.content) for found in case.decided if found.message] == [10, 10, 11]
+    case.say(TextMessage("x" * 11))
+    assert len(case.decided) == 3
+    (heard, closed) = case.at_agent()
+    assert isinstance(heard, TextMessage)
+    assert isinstance(closed, CloseConnection)
+    assert closed.code == 1008
+
+
+@pytest.mark.parametrize("event", [Ping(b""), TextMessage("x"), TextMessage("", message_finished=False)], ids=repr)
+@pytest.mark.parametrize("from_agent", [True, False])
+@pytest.mark.parametrize(("count", "turns"), [(TURN - 1, 0), (TURN, 1), (3 * TURN + 1, 3)])
+def test_others_have_their_turn_amid_many_frames(
+    case: Case, event: Event, from_agent: bool, count: int, turns: int
+) -> None:
+    end, connection = (
+        (case.agent, case.layer.context.client) if from_agent else (case.target, case.layer.context.server)
+    )
+    case.give(events.DataReceived(connection, b"".join(end.send(event) for _ in range(count))))
+    assert case.turns == turns
 
 
 def test_a_message_is_whole(case: Case) -> None:

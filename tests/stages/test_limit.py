@@ -73,6 +73,15 @@ def test_a_websocket_is_under_way_after_its_answer(asked: Make) -> None:
     assert "requests" in refused(stage, asked(of=first))
 
 
+def test_a_websocket_that_is_refused_is_over(asked: Make) -> None:
+    stage, first = Limit(), asked()
+    begin(stage, first)
+    first.response = http.Response.make(101)
+    exchange(first).refusal = Refusal(502, "No.")
+    stage.response(first)
+    begin(stage, asked(of=first))
+
+
 def test_only_so_much_of_a_body_is_kept(asked: Make) -> None:
     flow = asked()
     begin(Limit(), flow)
@@ -96,3 +105,10 @@ def test_a_tunnel_counts(asked: Make) -> None:
     stage.http_connect(first)
     with pytest.raises(Refused):
         stage.http_connect(asked())
+
+
+def test_a_tunnel_that_is_refused_does_not_count(asked: Make) -> None:
+    stage, first = Limit(), asked()
+    exchange(first).refusal = Refusal(407, "No.")
+    stage.http_connect(first)
+    stage.http_connect(asked())

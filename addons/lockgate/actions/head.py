@@ -27,7 +27,7 @@ MAX_FIELD = 16 * 1024  # characters of a header field, its name and value
 
 def require_plain(fields: Fields, *, websocket: bool = False) -> None:
     """Raise RequestUnreadable for a head that has no single meaning, Refused for an upgrade; not to `websocket`."""
-    if any(BAD_VALUE.search(value) for _, value in fields):
+    if BAD_VALUE.search(" ".join([value for _, value in fields])):
         raise RequestUnreadable("a header value has a control character or is folded")
     if any(len(name) + len(value) > MAX_FIELD for name, value in fields):
         raise RequestUnreadable(f"a header field is longer than {MAX_FIELD} characters")

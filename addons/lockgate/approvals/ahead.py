@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from lockgate.approvals.approval import Approval, Requester, Shown, State
 from lockgate.approvals.shown import shown_digest
@@ -22,6 +23,7 @@ ASKED = frozenset({"rule", "target", "for", "reason"})
 PERIOD = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_REASON = 500  # characters
+UNNAMED = Refusal(403, "The token says in no way that is known on whose behalf it asks.", "Tell the operator.")
 
 
 def asked_ahead(
@@ -54,6 +56,7 @@ def asked_ahead(
         most = f"{rule.hold.max_grant:g} seconds at most" if rule.hold.max_grant else "no time at all"
         raise Refused(Refusal(403, f"The rule {name} takes grants for {most}.", "Ask for less.", name))
     timeout = rule.hold.timeout or generation.gateway.approvals.timeout
+    bound_to = digests.grant_binding(generation, rule.hold, target, asker.behind)
     draft = Approval(
         id=new_id,
         revision=1,
@@ -61,8 +64,10 @@ def asked_ahead(
         asked_at=now,
         expires_at=now + timeout,
         requester=asker,
-        fingerprint=digest(["ahead", asker.issuer, asker.subject, sorted(asker.roles), name, target, seconds]),
-        binding=digests.grant_binding(generation, rule.hold, target),
+        fingerprint=digest(
+            ["ahead", asker.issuer, asker.subject, sorted(asker.roles), asker.behind, name, target, seconds]
+        ),
+        binding=bound_to,
         digest="",
         generation=generation.id,
         target=target,
@@ -71,14 +76,17 @@ def asked_ahead(
         shown=Shown(),
         reason=reason,
         ahead=seconds,
-        grantable=((name, digests.grant_binding(generation, rule.hold, target)),),
+        grantable=((name, bound_to),),
     )
     return replace(draft, digest=shown_digest(draft))
 
 
 def requester(principal: Principal, path: str | None) -> Requester:
-    """Who asks, and whom a path over the claims of the token names as being behind it."""
-    named = [each for each in paths.find(path, principal.claims) if isinstance(each, str)] if path else []
+    """Who asks, and whom a path over the claims of the token names as being behind it: a text or number, or a list.
+
+    Raises Refused where it is something else: nobody knows who may not approve it then.
+    """
+    named = [name for each in paths.find(path, principal.claims) for name in names(each)] if path else []
     return Requester(
         issuer=principal.issuer,
         subject=principal.subject,
@@ -86,6 +94,16 @@ def requester(principal: Principal, path: str | None) -> Requester:
         token_id=principal.token_id,
         behind=tuple((principal.issuer, name) for name in named),
     )
+
+
+def names(claim: Any) -> Iterator[str]:
+    if isinstance(claim, list):
+        for each in claim:
+            yield from names(each)
+    elif isinstance(claim, str) or (isinstance(claim, (int, float)) and not isinstance(claim, bool)):
+        yield str(claim)
+    else:
+        raise Refused(UNNAMED)
 
 
 def several(values: tuple[str, ...]) -> bool:

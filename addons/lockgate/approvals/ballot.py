@@ -13,11 +13,13 @@ NEVER_OWN = "Nobody decides a request of their own."
 
 def require_permitted(approval: Approval, approver: Principal) -> None:
     """Raises VoteRefused (403) unless the rules name one of the approver's own roles, and it is not their own request.
+    Whom its token names is not told apart by issuer: it may be another one that approvers' tokens are of.
 
     Roles that extend those are not meant: what they may do themselves says nothing of what they may approve.
     """
     asker = approval.requester
-    if (approver.issuer, approver.subject) in ((asker.issuer, asker.subject), *asker.behind):
+    own = (approver.issuer, approver.subject) == (asker.issuer, asker.subject)
+    if own or approver.subject in [subject for _, subject in asker.behind]:
         raise VoteRefused(403, NEVER_OWN)
     if not any(permits(hold, approver.roles) for hold in approval.holds):
         named = ", ".join(sorted({role for hold in approval.holds for role in hold.approvers}))
@@ -61,9 +63,9 @@ def permits(hold: Hold, roles: Sequence[str]) -> bool:
 
 
 def approvers_of(hold: Hold, votes: Sequence[Vote]) -> list[Vote]:
-    """The approvals that count for a hold: one a person."""
-    found = {(vote.issuer, vote.subject): vote for vote in votes if vote.decision == "approve"}
-    return [vote for vote in found.values() if permits(hold, vote.roles)]
+    """The approvals that count for a hold: one a person, who may have a token of several issuers."""
+    counted = [vote for vote in votes if vote.decision == "approve" and permits(hold, vote.roles)]
+    return list({vote.subject: vote for vote in counted}.values())
 
 
 def is_met(holds: Sequence[Hold], votes: Sequence[Vote]) -> bool:

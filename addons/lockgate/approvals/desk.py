@@ -83,6 +83,8 @@ class Desk:
     async def run(self) -> None:
         """Let expire what nobody decides or uses, and let go of what is over, until cancelled."""
         while True:
+            if self._writer.broken:
+                await asyncio.sleep(RETRY)  # all of it is read anew then
             try:
                 await self.sweep()
             except LockgateError as error:
@@ -246,8 +248,8 @@ class Desk:
 
     def use_grant(self, grant: Grant, request_id: str) -> None:
         """Count that a request goes on by a grant: its own record says so too."""
-        held = self._grants.get(grant.id, grant)
-        self._grants[grant.id] = replace(held, uses=held.uses + 1)
+        if held := self._grants.get(grant.id):
+            self._grants[grant.id] = replace(held, uses=held.uses + 1)
         self._note("grant", {"step": "used", "id": grant.id, "rule": grant.rule, "request_id": request_id})
 
     # What follows
@@ -283,7 +285,8 @@ class Desk:
         self._tell("denied", changed)
 
     async def end_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
-        """End what was asked by, or granted to, callers that are revoked: it does not come back when they do.
+        """End what was asked by, or granted to, callers that are revoked, and what others who are have approved: it
+        does not come back when they do.
 
         Raises StoreUnavailable.
         """
@@ -291,8 +294,11 @@ class Desk:
             asker = approval.requester
             if is_revoked(Principal(asker.issuer, asker.subject, asker.roles, 0.0, asker.token_id), approval.target):
                 await self.cancel(approval.id, "its caller's access was revoked")
+            elif any(is_revoked(voter(vote), approval.target) for vote in approval.votes):
+                await self.cancel(approval.id, "the access of somebody who approved it was revoked")
         for grant in self.grants():
-            if is_revoked(Principal(grant.issuer, grant.subject, grant.roles, 0.0), grant.target):
+            holder = Principal(grant.issuer, grant.subject, grant.roles, 0.0)
+            if any(is_revoked(who, grant.target) for who in (holder, *map(voter, grant.votes))):
                 end = replace(grant, revision=grant.revision + 1, ended_at=self._clock(), outcome="revoked")
                 if await self._writer.write(Change(end)):
                     self._note("grant", {"step": "ended", **end.document()})
@@ -412,3 +418,7 @@ class Desk:
 
     def _step(self, name: str, approval: Approval, vote: Vote | None = None) -> None:
         self._note("approval", changes.step(name, approval, vote))
+
+
+def voter(vote: Vote) -> Principal:
+    return Principal(vote.issuer, vote.subject, vote.roles, 0.0, vote.token_id)

@@ -8,8 +8,9 @@ once the log is durable, tells a log that ends before, or is another than, what 
 and does not verify was being written when the machine stopped: it is cut off. A crash between the two leaves a log with
 more than its head tells, which counts where it is whole.
 
-Not detected: both files put back together as they once were; and who has the key, which lies in the same directory.
-With both of them gone there is a new log of nothing: what was kept is lost, and none of it comes back.
+Not detected: both files put back together as they once were, which the gateway while it runs does notice; and who has
+the key, or puts another there and makes a log with it: it lies in the same directory. With both files gone there is a
+new log of nothing: what was kept is lost, that it was used along with that it was approved, and none of it comes back.
 """
 
 from __future__ import annotations
@@ -79,14 +80,14 @@ class AuthenticatedLog:
         except FileNotFoundError:
             text = f"{self._path} is gone, though it was there: put it back"
             raise StoreUnavailable(f"{text}. {START_ANEW}") from None
-        mark, self.length = self._replay(take, known, limit)
-        os.ftruncate(self._file, self.length)
-        os.lseek(self._file, self.length, os.SEEK_SET)
+        mark, length = self._replay(take, known, limit)
+        os.ftruncate(self._file, length)
+        os.lseek(self._file, length, os.SEEK_SET)
         os.fsync(self._file)
         if mark != head:
             self._write_head(mark)
-        self._mark = mark
         state.sync_directory(self._directory)
+        self._mark, self.length = mark, length
 
     def close(self) -> None:
         self._pending.clear()
@@ -101,7 +102,11 @@ class AuthenticatedLog:
         return size(text)
 
     def commit(self) -> None:
-        """Return once what was appended is durable. Raises OSError: `open` must follow, and none of it counts."""
+        """Return once what was appended is durable.
+
+        Raises OSError: `open` must follow, and finds nothing of it. Only if the process ends before that some of it may
+        count in the next, as what is being written while the machine stops may.
+        """
         if not self._pending:
             return
         mark, written = self._require_mark(), []
@@ -113,14 +118,13 @@ class AuthenticatedLog:
         try:
             write_all(self._file, data)
             os.fsync(self._file)
-            self._write_head(mark)
         except OSError:
             with suppress(OSError):  # `open` cuts it off too, but the gateway may be stopped before
                 os.ftruncate(self._file, self.length)
             raise
+        self._write_head(mark)
         self._pending.clear()
-        self._mark = mark
-        self.length += len(data)
+        self._mark, self.length = mark, self.length + len(data)
 
     # Written anew
 
@@ -160,6 +164,7 @@ class AuthenticatedLog:
             draft.path.unlink(missing_ok=True)
             raise
         os.close(self._file)
+        # From here on this is the log, whether or not all that follows can be done.
         self._file, self._mark, self.length = draft.file, draft.mark, draft.length
         state.sync_directory(self._directory)
         self._write_head(draft.mark)
@@ -201,7 +206,7 @@ class AuthenticatedLog:
             if count:
                 take(value, size)
             else:
-                self._require_version(value["version"], self._path)
+                require_version(value["version"], self._path)
                 renewed = Mark(*value["of"])
             count += 1
             length += size
@@ -221,10 +226,6 @@ class AuthenticatedLog:
         if known is None or mark.number < known.number:
             return f"{self._path} ends before what was acknowledged: an older one was put back, or a part"
         return f"{self._path} is another log than the one that {head} is of: put that back"
-
-    def _require_version(self, version: object, path: Path) -> None:
-        if str(version) != str(VERSION):
-            raise StoreUnavailable(f"{path} is of version {version}, and this reads {VERSION}: run what wrote it")
 
     # The head
 
@@ -251,7 +252,7 @@ class AuthenticatedLog:
         if not text.isascii() or not hmac.compare_digest(mac.encode(), self._mac("head " + text).encode()):
             raise StoreUnavailable(f"{path} was changed, or is not by this key: put it back. {START_ANEW}")
         version, number, last = text.split(" ")
-        self._require_version(version, path)
+        require_version(version, path)
         return Mark(int(number), last)
 
     # The file
@@ -275,6 +276,12 @@ class Draft(NamedTuple):
     file: int
     mark: Mark
     length: int
+
+
+def require_version(version: object, path: Path) -> None:
+    """Raises StoreUnavailable unless it is the one that is read here."""
+    if str(version) != str(VERSION):
+        raise StoreUnavailable(f"{path} is of version {version}, and this reads {VERSION}: run what wrote it")
 
 
 def dumped(value: Any) -> str:

@@ -46,7 +46,10 @@ class TinyStore:
         except OSError as error:
             raise self._unavailable(error) from error
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreUnavailable(f"{self._directory}: a row is of another version ({type(error).__name__})") from None
+            fault = (
+                f"{self._directory}: a row is of another version ({type(error).__name__}): run the one that wrote it"
+            )
+            raise StoreUnavailable(fault) from None
         self._loaded = True
         return Rows(approvals, grants)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import chain
+from itertools import accumulate, chain
 from math import isinf
 from typing import Any, NoReturn
 
@@ -19,12 +19,19 @@ from lockgate.bodies.content_type import media_type
 from lockgate.errors import BodyUnreadable
 
 MAX_DEPTH = 128
-SHALLOW = 16
 MAX_NUMBER = 1024  # characters
 
-TWICE = "an object has the same key twice"
+TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 TOO_LONG = f"a number has more than {MAX_NUMBER} characters"
 SURROGATE_ESCAPES = (b"\\ud", b"\\uD")  # and those before them, which are few
+
+MINUS_ZERO = re.compile(rb"-0(?![0-9.eE])")
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
+LONG_NUMBER = b"0" * MAX_NUMBER  # so many digits, and a sign, are too long
+
+SQUARE = bytes.maketrans(b"{}", b"[]")
+NO_STRUCTURE = bytes(set(range(256)) - set(b'{}[]:"'))
+STEPS = bytes.maketrans(b"[]", b"\x01\xff")  # one deeper, one less deep: 1 and -1 as signed bytes
 
 
 class Float(float):
@@ -62,15 +69,15 @@ def parse(data: bytes, *, one_letter_case: bool = False) -> Any:
     are two of the same, as Go's encoding/json and others read them. Raises BodyUnreadable; its text quotes nothing of
     the document.
     """
-    names: set[str] = set()
     try:
         text = data.decode("utf-8")
         if text.startswith("\ufeff"):
             raise Irregular("it begins with a BOM")
-        document = (noting(names) if one_letter_case else decoder).decode(text)
-        if len(set(map(str.casefold, names))) < len(names):
-            require_one_letter_case(document)
-        if any(escape in data for escape in SURROGATE_ESCAPES):
+        document, objects = read(text, int if has_plain_integers(data) else integer)
+        require_structure(structure(data), objects)
+        if one_letter_case:
+            require_one_letter_case(objects)
+        if b"\\" in data and any(escape in data for escape in SURROGATE_ESCAPES):
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
         problem = "it is not UTF-8"
@@ -81,39 +88,52 @@ def parse(data: bytes, *, one_letter_case: bool = False) -> Any:
     except Irregular as error:
         problem = str(error)
     except RecursionError:
-        problem = f"it is nested more than {MAX_DEPTH} deep"
+        problem = TOO_DEEP
     else:
-        if not is_shallow(data):
-            require_depth(document)
         return document
     raise BodyUnreadable(f"the body is not strict JSON: {problem}")
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise Irregular(TWICE)
-    return members
+def has_plain_integers(data: bytes) -> bool:
+    """Whether `int` reads every integer in `data` as `integer` does, surely: told many times faster than by each."""
+    return MINUS_ZERO.search(data) is None and LONG_NUMBER not in data.translate(ZEROS)
 
 
-def noting(names: set[str]) -> json.JSONDecoder:
-    """A decoder that adds to `names` every key which stands beside another."""
+def read(text: str, integer: Callable[[str], int]) -> tuple[Any, list[dict[str, Any]]]:
+    """The document in `text` and every object in it, of a key that is there twice the last member only."""
+    objects: list[dict[str, Any]] = []
 
-    def noted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise Irregular(TWICE)
-        if len(members) > 1:
-            names.update(members)
+    def noted(members: dict[str, Any]) -> dict[str, Any]:
+        objects.append(members)
         return members
 
-    return json.JSONDecoder(object_pairs_hook=noted, parse_int=integer, parse_float=number, parse_constant=constant)
+    decoder = json.JSONDecoder(object_hook=noted, parse_int=integer, parse_float=number, parse_constant=constant)
+    return decoder.decode(text), objects
 
 
-def require_one_letter_case(document: Any) -> None:
-    for level in levels(document):
-        if any(len(set(map(str.casefold, node))) < len(node) for node in level if isinstance(node, dict)):
-            raise Irregular("an object has keys that differ in letter case only")
+def structure(data: bytes) -> bytes:
+    """The brackets, all of them square, and the colons of a document, known to be JSON, that are in no string of it."""
+    if b"\\" in data:
+        data = data.replace(rb"\\", b"").replace(rb"\"", b"")  # every quote that is left begins a string or ends it
+    left = data.translate(SQUARE, NO_STRUCTURE).replace(b'""', b"")
+    return b"".join(left.split(b'"')[::2])
+
+
+def require_structure(found: bytes, objects: list[dict[str, Any]]) -> None:
+    """Raise Irregular for a key that is there twice, which leaves fewer members than colons, and for too deep a one."""
+    if sum(map(len, objects)) != found.count(b":"):
+        raise Irregular("an object has the same key twice")
+    steps = found.translate(STEPS, b":")
+    if len(steps) > 2 * MAX_DEPTH and max(accumulate(memoryview(steps).cast("b"))) > MAX_DEPTH:
+        raise Irregular(TOO_DEEP)
+
+
+def require_one_letter_case(objects: list[dict[str, Any]]) -> None:
+    names = set[str]().union(*objects)
+    if len(set(map(str.casefold, names))) < len(names) and any(
+        len(set(map(str.casefold, members))) < len(members) for members in objects
+    ):
+        raise Irregular("an object has keys that differ in letter case only")
 
 
 def integer(text: str) -> int:
@@ -135,33 +155,6 @@ def number(text: str) -> float:
 
 def constant(text: str) -> NoReturn:
     raise Irregular(f"{text} is no JSON number")
-
-
-decoder = json.JSONDecoder(object_pairs_hook=unique, parse_int=integer, parse_float=number, parse_constant=constant)
-
-
-# What is left of a document to see how deep it is: its brackets, all of one kind, and what may hide one.
-BRACKETS = bytes.maketrans(b"{}", b"[]")
-NO_BRACKETS = bytes(set(range(256)) - set(b'{}[]"\\'))
-
-
-def is_shallow(data: bytes) -> bool:
-    """Whether a document, known to be JSON, is surely at most MAX_DEPTH deep: told many times faster than by a walk.
-
-    Of a large one with brackets or escapes in its strings, or more than SHALLOW deep, it is not told.
-    """
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
-        return True
-    left = data.translate(BRACKETS, NO_BRACKETS).replace(b'""', b"")
-    for _ in range(SHALLOW):
-        left = left.replace(b"[]", b"")  # the innermost
-    return not left
-
-
-def require_depth(document: Any) -> None:
-    for depth, _ in enumerate(levels(document)):
-        if depth >= MAX_DEPTH:
-            raise BodyUnreadable(f"the body is not strict JSON: it is nested more than {MAX_DEPTH} deep")
 
 
 def levels(document: Any) -> Iterator[list[dict[str, Any] | list[Any]]]:

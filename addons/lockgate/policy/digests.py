@@ -5,8 +5,10 @@ Each is the SHA-256 (hex) of a canonical JSON text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 from lockgate.bodies import json as strict
@@ -15,30 +17,51 @@ from lockgate.model import CredentialSpec, Decision, Hold, Principal, Target
 from lockgate.policy.canonical import digest
 from lockgate.policy.generation import Generation
 
+Behind = Sequence[tuple[str, str]]
+"""Whom a caller's token names as being behind it, by issuer and subject."""
+
 # What clients vary from one attempt to the next, and nobody decides by.
 VARYING = frozenset(
     {"date", "user-agent", "accept-encoding", "traceparent", "tracestate", "baggage", "x-request-id"}
-    | {"x-correlation-id", "prefer", "content-length", "content-encoding", "expect", "cache-control", "pragma"}
+    | {"x-correlation-id", "content-length", "content-encoding", "expect", "cache-control", "pragma"}
+    | {"sec-websocket-key"}  # a nonce (RFC 6455, 4.1)
     # RFC 9110, 7.6.1: about this connection alone
     | {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 VARYING_PREFIX = "x-stainless-"  # of SDKs: which retry it is, among other things
+WAITING = re.compile(r"respond-async|wait\s*=\s*[0-9]+", re.IGNORECASE)  # RFC 7240: how long the caller waits
+CALL = frozenset({"jsonrpc", "id", "method", "params"})  # all that a call of JSON-RPC 2.0 has
 
 
 def fingerprint(
-    principal: Principal, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes, message: str = ""
+    principal: Principal,
+    method: str,
+    url: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    message: str = "",
+    behind: Behind = (),
 ) -> str:
-    """That of a request: the same for the same request sent again by the same principal.
+    """That of a request: the same for the same request sent again by the same principal, on behalf of the same.
 
-    `url` is canonical, with its query. Of the headers it has all but what clients vary. A JSON body counts by what it
-    says, whatever its white space and the order of its keys, and without what numbers a call (`id` of JSON-RPC 2.0, the
-    progress token of MCP). `message` is the verb of a message within a WebSocket.
+    `url` is canonical, with its query. Of the headers it has all but what clients vary; the values of one name keep
+    their order. A JSON body counts by what it says, whatever its white space and the order of its keys, and without
+    what numbers a call (`id` of JSON-RPC 2.0, the progress token of MCP). `message` says what kind of message within a
+    WebSocket it is.
     """
-    named = [(name.lower(), value) for name, value in headers]
-    kept = sorted((name, value) for name, value in named if name not in VARYING and not is_varying(name))
+    named = [(name.lower(), preferred(value) if name.lower() == "prefer" else value) for name, value in headers]
+    fixed = [field for field in named if field[0] not in VARYING and not is_varying(field[0])]
+    kept = sorted((field for field in fixed if field != ("prefer", "")), key=itemgetter(0))
     kind = next((value for name, value in named if name == "content-type"), None)
-    asked = [principal.issuer, principal.subject, sorted(principal.roles), method, url, kept, message]
+    asked = [principal.issuer, principal.subject, sorted(principal.roles), behind, method, url, kept, message]
     return digest([*asked, canonical_body(kind, body)])
+
+
+def preferred(value: str) -> str:
+    """A Prefer field (RFC 7240) without how long the caller waits; the rest of it is for the target."""
+    if '"' in value:  # which may have a comma in it
+        return value
+    return ",".join(part for part in map(str.strip, value.split(",")) if part and not WAITING.fullmatch(part))
 
 
 def is_varying(name: str) -> bool:
@@ -67,12 +90,17 @@ def in_order(node: Any) -> Any:
 
 
 def uncounted(document: Any) -> Any:
-    """A call of JSON-RPC 2.0, or several, without what tells one attempt from the next."""
+    """A call of JSON-RPC 2.0, or several, without what tells one attempt from the next: but whether it has an `id`.
+
+    What has other members as well is no call: its `id` may be whom it is about.
+    """
     if isinstance(document, list):
         return [uncounted(each) for each in document]
-    if not isinstance(document, dict) or document.get("jsonrpc") != "2.0":
+    if not isinstance(document, dict) or document.get("jsonrpc") != "2.0" or not document.keys() <= CALL:
         return document
-    call = {key: value for key, value in document.items() if key != "id"}
+    call = dict(document)
+    if isinstance(call.get("method"), str) and "id" in call:
+        call["id"] = True  # which no `id` is
     params = call.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
     if isinstance(params, dict) and isinstance(meta, dict):
@@ -82,13 +110,23 @@ def uncounted(document: Any) -> Any:
 
 
 def binding(generation: Generation, decision: Decision, holds: Sequence[Hold], target: Target) -> str:
-    """That of a decision which persons approve: its holds, what is masked, where it goes and with which credentials."""
+    """That of a decision which persons approve: its holds, what is masked, where it goes, with which credentials, and
+    whose tokens approve.
+    """
     credentials = [generation.credentials[name] for name in target.shown]
-    return digest([holds, decision.masks, decision.shows, target, credentials])
+    return digest([holds, decision.masks, decision.shows, target, credentials, deciding(generation)])
 
 
-def grant_binding(generation: Generation, hold: Hold, target: str) -> str:
-    """That of what is granted ahead: the rule, what binds at the target, and its credentials."""
+def grant_binding(generation: Generation, hold: Hold, target: str, behind: Behind = ()) -> str:
+    """That of what is granted ahead: the rule, what binds at the target, its credentials, on whose behalf, and whose
+    tokens approve.
+    """
     there = generation.targets[target]
     credentials: list[CredentialSpec] = [generation.credentials[name] for each in there for name in each.shown]
-    return digest([hold, there, credentials, generation.policy.alterations.get(target)])
+    return digest([hold, there, credentials, generation.policy.alterations.get(target), behind, deciding(generation)])
+
+
+def deciding(generation: Generation) -> list[object]:
+    """What makes somebody an approver: what an issuer's tokens have approved counts no more once it is taken out."""
+    config = generation.gateway.approvals
+    return [generation.gateway.issuers, config.audience, config.dev]

@@ -16,7 +16,7 @@ from mitmproxy import ctx, http
 from mitmproxy.hooks import UpdateHook
 
 from lockgate.approvals.ahead import requester
-from lockgate.approvals.approval import Approval, Grant, State
+from lockgate.approvals.approval import Approval, Grant, Requester, State
 from lockgate.approvals.shown import shown, shown_digest
 from lockgate.decisions import decided_again
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused, StoreUnavailable, TooManyHeld
@@ -39,7 +39,8 @@ EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh to
 GRANT_ENDED = Refusal(409, "What was granted ahead has ended meanwhile.", "Send the same request again.")
 RULES_CHANGED = Refusal(409, "The rules changed while the request was held.", "Send the same request again.")
 EDITED = Refusal(403, "The request is not as it was held: somebody changed it.", "Send the request again.")
-UNREADABLE = Refusal(403, "The message cannot be read, so that it cannot be shown to a person.", "Send JSON.")
+ASKED_ANEW = Refusal(409, "This is held anew, as what it is decided by has changed.", "Send the same request again.")
+UNREADABLE = Refusal(403, "It cannot be read, so that it cannot be shown to a person.", "Send JSON.")
 OF_TARGET = Refusal(503, "A message of the target cannot be held.", "Tell the operator.")
 
 NOTHING: frozenset[Hold] = frozenset()
@@ -80,18 +81,21 @@ class Approve:
     async def _settle(self, flow: http.HTTPFlow, found: Exchange, outgoing: Outgoing, decision: Decision) -> None:
         """Return once the request may go on, with what it may go on by. Raises Refused, StoreUnavailable."""
         desk = self._runtime.desk
-        fingerprint = _fingerprint(found, outgoing)
         deadline = time.monotonic() + self._patience(found)
         waited_for: Approval | None = None
         while True:
+            self._require_standing(found)
             grants = self._grants(found, self._decided(found, outgoing, NOTHING))
             decision = self._decided(found, outgoing, frozenset(grants))
+            fingerprint = _fingerprint(found, outgoing)
             approval = desk.find(fingerprint)
             if decision.verdict is Verdict.ALLOW:
                 if approval is not None:
                     await desk.cancel(approval.id, "it is no longer held")
                 self._go_on(found, grants, None)
                 return
+            if waited_for is not None and waited_for.state is State.CANCELLED and _is_of(waited_for, found):
+                raise Refused(replace(ASKED_ANEW, rule=decision.rule))  # else two would take turns in asking
             if approval is not None and not approval.over and approval.binding != self._binding(found, decision):
                 await desk.cancel(approval.id, "the rules have changed: it is asked for anew")
                 continue
@@ -102,7 +106,7 @@ class Approve:
                 approval = await self._ask(flow, found, decision, fingerprint, len(outgoing.body))
             elif not waits_for_it:
                 approval = desk.join(approval)
-            if approval.state is State.APPROVED:
+            if approval.state is State.APPROVED and approval.binding == self._binding(found, decision):
                 if self._decided(found, outgoing, frozenset([*grants, *approval.holds])).verdict is not Verdict.ALLOW:
                     raise Refused(RULES_CHANGED)
                 self._go_on(found, grants, approval)
@@ -134,7 +138,7 @@ class Approve:
         assert found.principal is not None and found.target is not None and found.generation is not None
         by_hold = {}
         for hold in decision.holds:
-            bound_to = digests.grant_binding(found.generation, hold, found.target.name)
+            bound_to = digests.grant_binding(found.generation, hold, found.target.name, _asker(found).behind)
             if grant := self._runtime.desk.granted(found.principal, hold, found.target.name, bound_to):
                 by_hold[hold] = grant
         return by_hold
@@ -190,10 +194,13 @@ class Approve:
         principal, target, generation = found.principal, found.target, found.generation
         assert principal is not None and target is not None and generation is not None
         config = generation.gateway.approvals
-        now = time.time()
+        now, asker = time.time(), _asker(found)
         timeout = min(hold.timeout or config.timeout for hold in decision.holds)
         action = found.actions[0]
-        request = flow_state(flow, {}, redactions=decision.redactions)["request"]
+        state = flow_state(flow, {}, redactions=decision.redactions)
+        request, kept = state["request"], state["metadata"]["lockgate"]
+        if any("request" in kept.get(each, ()) for each in ("withheld", "truncated")):
+            raise Refused(replace(UNREADABLE, rule=decision.rule))  # nobody approves what they do not see
         content = _redacted(found.message, decision) if found.message else request["content"] or b""
         draft = Approval(
             id=token_hex(16),
@@ -201,7 +208,7 @@ class Approve:
             state=State.PENDING,
             asked_at=now,
             expires_at=now + timeout,
-            requester=requester(principal, config.requester),
+            requester=asker,
             fingerprint=fingerprint,
             binding=self._binding(found, decision),
             digest="",
@@ -220,7 +227,8 @@ class Approve:
             ),
             request_id=found.id,
             grantable=tuple(
-                (hold.rule, digests.grant_binding(generation, hold, target.name)) for hold in decision.holds
+                (hold.rule, digests.grant_binding(generation, hold, target.name, asker.behind))
+                for hold in decision.holds
             ),
         )
         return replace(draft, digest=shown_digest(draft))
@@ -239,7 +247,7 @@ class Approve:
 
     async def _wait(self, flow: http.HTTPFlow, found: Exchange, approval: Approval, deadline: float) -> Approval:
         """The approval once it is another, or the rules are. Raises Refused: nobody waits any more, or may."""
-        generation = self._runtime.current.generation
+        generation = found.generation
         while approval.state is State.PENDING:
             self._require_standing(found)
             if found.gone is not None and found.gone():
@@ -289,10 +297,22 @@ def _fingerprint(found: Exchange, outgoing: Outgoing) -> str:
     assert found.principal is not None and found.target is not None
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers]
     url = f"{found.target.scheme}://{found.target.authority}{outgoing.path}"
+    body, message = outgoing.body, ""
     if found.message is not None:
-        verb = found.actions[0].verb
-        return digests.fingerprint(found.principal, outgoing.method, url, fields, found.message.content, verb)
-    return digests.fingerprint(found.principal, outgoing.method, url, fields, outgoing.body)
+        kind = "text" if found.message.is_text else "binary"
+        body, message = found.message.content, f"{found.actions[0].verb} {kind}"
+    return digests.fingerprint(found.principal, outgoing.method, url, fields, body, message, _asker(found).behind)
+
+
+def _asker(found: Exchange) -> Requester:
+    """Who asks, as the rules now in force read its token. Raises Refused where they cannot."""
+    assert found.principal is not None and found.generation is not None
+    return requester(found.principal, found.generation.gateway.approvals.requester)
+
+
+def _is_of(approval: Approval, found: Exchange) -> bool:
+    """Whether it was asked for under the rules that a request is decided by."""
+    return found.generation is not None and approval.generation == found.generation.id
 
 
 def _redacted(message: Message, decision: Decision) -> bytes:
@@ -333,5 +353,7 @@ def _outcome(approval: Approval) -> Refusal:
     if approval.state is State.EXPIRED:
         steps = "Send it again to ask anew."
         return Refusal(409, "Nobody decided about this in time.", steps, rule, approval_id=approval.id)
+    if approval.state is not State.USED:
+        return Refusal(409, "What was approved has ended meanwhile.", "Send it again to ask anew.", rule)
     detail = "The same request was sent on by this approval already."
     return Refusal(409, detail, "Do not retry: look at what it has done.", rule, approval_id=approval.id)
