@@ -66,7 +66,8 @@ async def scene(provider: OpenIdProvider, authority: Authority, tmp_path: Path) 
 def client_is(scene: Scene, client_id: str, secret: bool = False) -> None:
     assert scene.config.sign_in
     source = SecretSource("env", "PAGE_SECRET") if secret else None
-    scene.config = replace(scene.config, sign_in=replace(scene.config.sign_in, client_id=client_id, client_secret=source))
+    sign_in = replace(scene.config.sign_in, client_id=client_id, client_secret=source)
+    scene.config = replace(scene.config, sign_in=sign_in)
 
 
 async def sent_back(browser: httpx.AsyncClient, provider: OpenIdProvider, person: str = "fiona") -> str:
@@ -142,9 +143,7 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in ALTERED.items()])
-async def test_what_comes_back_altered(
-    scene: Scene, provider: OpenIdProvider, values: dict[str, str | None]
-) -> None:
+async def test_what_comes_back_altered(scene: Scene, provider: OpenIdProvider, values: dict[str, str | None]) -> None:
     async with scene.browser() as browser:
         back = await sent_back(browser, provider)
         page = await browser.get(changed(back, **values))
@@ -156,7 +155,7 @@ async def test_what_comes_back_altered(
 
 
 async def test_nobody_is_signed_in_as_somebody_else(scene: Scene, provider: OpenIdProvider) -> None:
-    """A link with a code of the attacker's own, opened in another's browser: without, and with a sign-in begun there."""
+    """A link with a code of the attacker's own, opened in another's browser, where a sign-in was begun or not."""
     async with scene.browser() as attacker, scene.browser() as victim:
         back = await sent_back(attacker, provider, "mallory")
         assert (await victim.get(back)).status_code == 403

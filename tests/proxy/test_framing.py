@@ -5,11 +5,11 @@ from __future__ import annotations
 import h11
 import pytest
 
+from lockgate.proxy import framing
 from lockgate.proxy.framing import (
     FAIR_CHUNK,
     MAX_CHUNK_LINE,
     MAX_HEAD,
-    MAX_SMALL_CHUNKS,
     UNREADABLE,
     BoundedBuffer,
     BoundedChunkedReader,
@@ -158,6 +158,12 @@ def test_a_targets_line_ends_are_read_as_they_come() -> None:
 
 CRUMB, FAIR = b"1\r\na\r\n", b"%x\r\n%s\r\n" % (FAIR_CHUNK, b"a" * FAIR_CHUNK)
 END = b"0\r\n\r\n"
+FEW = 100  # small chunks
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_SMALL_CHUNKS", FEW)
 
 
 def body(*parts: bytes, kind: type[BoundedBuffer] = RequestBuffer) -> bytes:
@@ -176,10 +182,11 @@ def body(*parts: bytes, kind: type[BoundedBuffer] = RequestBuffer) -> bytes:
 @pytest.mark.parametrize(
     ("chunks", "size"),
     [
-        pytest.param(CRUMB * MAX_SMALL_CHUNKS, MAX_SMALL_CHUNKS, id="as-many-small-ones-as-may-be"),
-        pytest.param(FAIR * (2 * MAX_SMALL_CHUNKS), 2 * MAX_SMALL_CHUNKS * FAIR_CHUNK, id="more-of-a-fair-size"),
+        pytest.param(CRUMB * FEW, FEW, id="as-many-small-ones-as-may-be"),
+        pytest.param(FAIR * (2 * FEW), 2 * FEW * FAIR_CHUNK, id="more-of-a-fair-size"),
     ],
 )
+@pytest.mark.usefixtures("few")
 def test_chunks_of_a_request(chunks: bytes, size: int) -> None:
     assert body(chunks + END) == b"a" * size
     assert body(chunks[:100], chunks[100:], END) == b"a" * size
@@ -188,16 +195,18 @@ def test_chunks_of_a_request(chunks: bytes, size: int) -> None:
 @pytest.mark.parametrize(
     ("chunks", "message"),
     [
-        pytest.param(CRUMB * (MAX_SMALL_CHUNKS + MAX_SMALL_CHUNKS // FAIR_CHUNK + 100), "crumbs", id="crumbs"),
-        pytest.param(FAIR * 1600 + CRUMB * (2 * MAX_SMALL_CHUNKS), "crumbs", id="behind-fair-ones"),
+        pytest.param(CRUMB * (FEW + FEW // FAIR_CHUNK + 2), "crumbs", id="crumbs"),
+        pytest.param(FAIR * FEW + CRUMB * (2 * FEW), "crumbs", id="behind-fair-ones"),
         pytest.param(b"1;" + b"a" * MAX_CHUNK_LINE, "too long", id="line"),
         pytest.param(b"0\r\nX: 1\r\n\r\n", "trailer", id="trailers"),
     ],
 )
+@pytest.mark.usefixtures("few")
 def test_chunks_of_a_request_that_cost_more_than_they_bring(chunks: bytes, message: str) -> None:
     with pytest.raises(h11.RemoteProtocolError, match=message):
         body(chunks, END)
 
 
+@pytest.mark.usefixtures("few")
 def test_a_targets_chunks_may_be_small() -> None:
-    assert len(body(CRUMB * (2 * MAX_SMALL_CHUNKS), END, kind=BoundedBuffer)) == 2 * MAX_SMALL_CHUNKS
+    assert len(body(CRUMB * (2 * FEW), END, kind=BoundedBuffer)) == 2 * FEW

@@ -1,1 +1,1 @@
-"""Where persons decide: the approvals API and the approvals page, for approvers alone."""
+"""Where persons decide: the approvals API and the approvals page, on an address of their own."""

@@ -1,221 +1,184 @@
-"""The approvals API, for programs: an approver's token as Bearer, JSON in and out; docs/approvals-api.md has it."""
+"""The approvals API: JSON over HTTP, for whoever shows an approver's token as Bearer (RFC 6750).
+
+    GET    /api/whoami               who the token says you are
+    GET    /api/approvals            `{"approvals": [...]}`: those you may see; all, or `?state=pending`
+    GET    /api/approvals/ID         one, with all that is to be known before deciding, and its `digest`
+    POST   /api/approvals/ID         `{"decision": "approve"|"deny", "digest": ..., "reason": "", "grant": "10m"}`; the
+                                     same as it is then
+    GET    /api/approvals/events     server-sent events: `approval`, with what the list says of one; `lost` where some
+                                     were missed
+    GET    /api/grants               `{"grants": [...]}`: those in force
+    DELETE /api/grants/ID            `{"reason": ""}`; the grant, ended
+
+Shapes: `lockgate.web.documents`. Errors are problem+json (RFC 9457): 400 not understood, 401 who are you, 403 not yours
+to decide, 404 no such (or none that you may see), 409 too late or not what was shown, 422 a reason or less of a grant
+is needed, 429 too much at once, 503 cannot be known or kept now. No cookie counts here, and no other site may ask.
+"""
 
 from __future__ import annotations
 
-import json
-import time
-from typing import Any
-
-from tornado.iostream import StreamClosedError
+import re
+from typing import Any, Literal
 
 from lockgate.approvals.approval import Approval, State, Vote
-from lockgate.approvals.ballot import may_see
-from lockgate.bodies.json import is_json, parse
-from lockgate.errors import (
-    BodyUnreadable,
-    KeysUnavailable,
-    RevocationsUnavailable,
-    StoreUnavailable,
-    TokenRejected,
-    VoteRefused,
-)
+from lockgate.bodies.content_type import media_type
+from lockgate.bodies.json import parse
 from lockgate.model import Principal
+from lockgate.policy.schema.values import wait
 from lockgate.web import documents
-from lockgate.web.base import Handler, Problem
-from lockgate.web.periods import period
+from lockgate.web.following import Following
+from lockgate.web.handler import Handler
+from lockgate.web.problem import Problem
+from lockgate.web.services import Services
 
-HEARTBEAT = 10.0  # seconds between two looks whether whoever follows may still see it
-MEMBERS = {"decision": str, "digest": str, "reason": str, "grant": str}
-NO_SUCH = "There is no such approval."
-LONGEST_REASON = 1000  # characters
-HOW = "Send an approver's token: Authorization: Bearer TOKEN."
+BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750, 2.1
+MAX_BODY = 16 * 1024  # bytes
+MAX_REASON = 1000  # characters
+STATES = {str(state): (state,) for state in State} | {"all": ()}
 
 
 class Api(Handler):
-    """Whoever asks here has shown a token with this very request: no cookie counts."""
+    """Base: knows who asks."""
 
-    async def approver(self) -> Principal:
-        """Raises Problem."""
-        value = self.header("Authorization") or ""
-        scheme, _, token = value.partition(" ")
-        if self.site.attempts.too_many(self.address, time.monotonic()):
-            raise Problem(429, "Too many tokens were not taken. Wait a while.")
-        try:
-            if scheme.lower() != "bearer" or not token.strip():
-                raise TokenRejected("no token was sent")
-            return await self.site.verify(token.strip(), self.is_loopback)
-        except TokenRejected as rejected:
-            self.site.attempts.failed(self.address, time.monotonic())
-            self.set_header("WWW-Authenticate", 'Bearer realm="lockgate approvals"')
-            raise Problem(401, f"The token is not taken: {rejected.reason}. {HOW}") from None
-        except (KeysUnavailable, RevocationsUnavailable):
-            raise Problem(503, "It cannot be told now who you are. Try again soon.") from None
+    approver: Principal
 
-    def require_parameters(self, *known: str) -> None:
-        unknown = sorted(self.request.query_arguments.keys() - set(known))
-        if unknown or any(len(values) > 1 for values in self.request.query_arguments.values()):
-            raise Problem(400, f"The query takes {', '.join(known) or 'nothing'}, each once.")
+    async def prepare(self) -> None:
+        super().prepare()
+        if any(name in self.request.cookies for name in self.services.sessions.NAMES):
+            raise Problem(400, "Send a token or the page's cookie, not both.")
+        self.approver = await self.identified()
+        if not self.request.query_arguments.keys() <= self.parameters:
+            raise Problem(400, f"Parameters here are: {', '.join(self.parameters) or 'none'}.")
 
-    def members(self, **known: type) -> dict[str, Any]:
-        """The members of the JSON object in the body. Raises Problem."""
-        if not is_json(self.header("Content-Type")):
-            raise Problem(415, "Send application/json.")
-        try:
-            document = parse(self.request.body)
-        except BodyUnreadable as unreadable:
-            raise Problem(400, f"{unreadable}.") from None
-        if not isinstance(document, dict) or not document.keys() <= known.keys():
-            raise Problem(400, f"An object with {', '.join(known)} is taken, and nothing else.")
-        if any(type(value) is not known[name] for name, value in document.items()):
-            raise Problem(400, "Every member is text.")
+    parameters: frozenset[str] = frozenset()
+
+    async def identified(self) -> Principal:
+        """Raises Problem, and what Services.approver does."""
+        found = BEARER.fullmatch(self.request.headers.get("Authorization", ""))
+        if found is None:
+            raise Problem(401, "Send an approver's token: Authorization: Bearer TOKEN.")
+        return await self.services.approver(found[1], self.address, on_this_machine=self.is_on_this_machine)
+
+    def members(self, **kinds: type) -> dict[str, Any]:
+        """The body's members, each of these names and kinds. Raises Problem, BodyUnreadable."""
+        if len(self.request.body) > MAX_BODY:
+            raise Problem(413, f"The body has more than {MAX_BODY} bytes.")
+        if media_type(self.request.headers.get("Content-Type")) != "application/json":
+            raise Problem(415, "Send JSON, as application/json.")
+        document = parse(self.request.body)
+        if not isinstance(document, dict) or not document.keys() <= kinds.keys():
+            raise Problem(400, f"The body is an object with these members: {', '.join(kinds)}.")
+        for name, value in document.items():
+            if not isinstance(value, kinds[name]):
+                raise Problem(400, f"{name} is text.")
         return document
 
-    def seen(self, approver: Principal, approval_id: str) -> Approval:
-        """One that this approver may see; of others nobody is told that they exist."""
-        found = self.site.desk.get(approval_id)
-        if found is None or not may_see(found, approver):
-            raise Problem(404, NO_SUCH)
-        return found
-
-    def whole(self, approval: Approval, approver: Principal) -> dict[str, Any]:
-        asker = approval.requester
-        return documents.whole(approval, approver, self.site.recent(asker.issuer, asker.subject))
+    def give_whole(self, approval: Approval) -> None:
+        asker, now = approval.requester, self.services.clock()
+        recent = self.services.recent(asker.issuer, asker.subject)
+        self.give(documents.whole(approval, recent, self.approver, now))
 
 
-class Whoami(Api):
+class WhoAmI(Api):
     async def get(self) -> None:
-        self.require_parameters()
-        who = await self.approver()
-        self.send_json(
-            {
-                "issuer": who.issuer,
-                "subject": who.subject,
-                "roles": list(who.roles),
-                "expires_at": documents.moment(who.expires_at),
-            }
-        )
+        self.give(documents.whoami(self.approver))
 
 
 class Approvals(Api):
+    parameters = frozenset({"state"})
+
     async def get(self) -> None:
-        self.require_parameters("state")
-        approver = await self.approver()
-        wanted = self.get_query_argument("state", "all")
-        if wanted != "all" and wanted not in [str(each) for each in State]:
-            raise Problem(400, f"state is one of all, {', '.join(State)}.")
-        found = self.site.desk.approvals(*([] if wanted == "all" else [State(wanted)]))
-        self.send_json({"approvals": [documents.summary(each) for each in found if may_see(each, approver)]})
+        given = self.get_query_arguments("state") or ["all"]
+        if len(given) > 1 or given[0] not in STATES:
+            raise Problem(400, f"state is one of {', '.join(STATES)}.")
+        states = STATES[given[0]]
+        found = [each for each in self.services.approvals(self.approver) if not states or each.state in states]
+        self.give({"approvals": [documents.summary(each) for each in found]})
 
 
 class One(Api):
     async def get(self, approval_id: str) -> None:
-        self.require_parameters()
-        approver = await self.approver()
-        self.send_json(self.whole(self.seen(approver, approval_id), approver))
+        self.give_whole(self.services.approval(approval_id, self.approver))
 
     async def post(self, approval_id: str) -> None:
-        self.require_parameters()
-        approver = await self.approver()
-        self.seen(approver, approval_id)
-        said = self.members(**MEMBERS)
-        if said.get("decision") not in ("approve", "deny") or "digest" not in said:
-            raise Problem(400, "decision is approve or deny, and digest that of what was shown.")
-        vote = vote_of(approver, said, "api", self.address)
-        changed = await decided(self, approval_id, approver, vote)
-        self.send_json(self.whole(changed, approver))
+        self.services.approval(approval_id, self.approver)
+        said = self.members(decision=str, digest=str, reason=str, grant=str)
+        made = vote(self.services, self.approver, said, via="api", address=self.address)
+        self.give_whole(await self.services.desk.decide(approval_id, self.approver, made))
 
 
-def vote_of(approver: Principal, said: dict[str, Any], via: str, address: str) -> Vote:
-    """What a person says. Raises Problem."""
-    reason = said.get("reason", "").strip()
-    if len(reason) > LONGEST_REASON:
-        raise Problem(422, f"A reason has {LONGEST_REASON} characters at most.")
-    seconds = period(said["grant"]) if said.get("grant") else 0.0
-    if seconds is None or (seconds and said["decision"] == "deny"):
-        raise Problem(422, "An approval grants for a time as 10m or 1h.")
-    return Vote(
-        decision=said["decision"],
-        issuer=approver.issuer,
-        subject=approver.subject,
-        roles=approver.roles,
-        at=time.time(),
-        via=via,
-        address=address,
-        digest=said["digest"],
-        reason=reason,
-        grant=seconds,
-        token_id=approver.token_id,
-    )
-
-
-async def decided(handler: Handler, approval_id: str, approver: Principal, vote: Vote) -> Approval:
-    """What became of it by this vote. Raises Problem."""
-    try:
-        return await handler.site.desk.decide(approval_id, approver, vote)
-    except VoteRefused as refused:
-        raise Problem(refused.status, str(refused)) from None
-    except StoreUnavailable:
-        raise Problem(503, "It cannot be kept now, so it does not count. Try again soon.") from None
+class Events(Api, Following):
+    async def get(self) -> None:
+        await self.follow(self.approver, self.identified, event)
 
 
 class Grants(Api):
     async def get(self) -> None:
-        self.require_parameters()
-        await self.approver()
-        self.send_json({"grants": [documents.grant_document(each) for each in self.site.desk.grants()]})
+        self.give({"grants": [documents.grant(each) for each in self.services.desk.grants()]})
 
 
 class OneGrant(Api):
     async def delete(self, grant_id: str) -> None:
-        self.require_parameters()
-        approver = await self.approver()
         said = self.members(reason=str) if self.request.body else {}
-        try:
-            ended = await self.site.desk.end_grant(grant_id, approver, said.get("reason", ""))
-        except VoteRefused as refused:
-            raise Problem(refused.status, str(refused)) from None
-        except StoreUnavailable:
-            raise Problem(503, "It cannot be kept now, so it does not count. Try again soon.") from None
-        self.send_json(documents.grant_document(ended))
+        reason = checked_reason(said.get("reason", ""))
+        self.give(documents.grant(await self.services.desk.end_grant(grant_id, self.approver, reason)))
 
 
-class Events(Api):
-    """Server-sent events: `approval`, whose data is as one of the list; `lost`, when the list has to be read again."""
-
-    async def get(self) -> None:
-        self.require_parameters()
-        approver = await self.approver()
-        await follow(self, approver, self.approver)
+def event(approval: Approval) -> bytes:
+    return b"event: approval\ndata: " + documents.dumps(documents.summary(approval)) + b"\n"
 
 
-async def follow(handler: Handler, approver: Principal, again: Any) -> None:
-    """Send changes until whoever follows is gone, or may not see them any more: `again` tells who it is by then."""
-    desk, site = handler.site.desk, handler.site
-    who = (approver.issuer, approver.subject)
-    if not site.follow(who):
-        raise Problem(429, "There are too many that follow what changes.")
-    watcher = desk.watch()
+def vote(
+    services: Services, approver: Principal, said: dict[str, Any], *, via: Literal["api", "page"], address: str
+) -> Vote:
+    """What somebody says, of checked kinds. Raises Problem (400)."""
+    decision, digest, grant = said.get("decision"), said.get("digest"), said.get("grant")
+    if decision not in ("approve", "deny") or not digest:
+        raise Problem(400, "decision is approve or deny, digest is that of what was shown.")
+    if grant is not None and decision == "deny":
+        raise Problem(400, "A denial grants nothing.")
+    return Vote(
+        decision=decision,
+        issuer=approver.issuer,
+        subject=approver.subject,
+        roles=approver.roles,
+        at=services.clock(),
+        via=via,
+        address=address,
+        digest=digest,
+        reason=checked_reason(said.get("reason", "")),
+        grant=0.0 if grant is None else seconds(grant),
+        token_id=approver.token_id,
+    )
+
+
+def checked_reason(reason: str) -> str:
+    if len(reason) > MAX_REASON:
+        raise Problem(400, f"A reason has {MAX_REASON} characters at most.")
+    return reason.strip()
+
+
+def seconds(grant: str) -> float:
     try:
-        handler.set_header("Content-Type", "text/event-stream")
-        handler.write(": what changes from now on\n\n")
-        await handler.flush()
-        while not site.closing:
-            changed = await watcher.next(HEARTBEAT)
-            try:
-                approver = await again()
-            except Problem:
-                return  # the head of the answer has gone out
-            if watcher.lost:
-                handler.write("event: lost\ndata: {}\n\n")
-                await handler.flush()
-                return
-            if changed is None:
-                handler.write(": still here\n\n")
-            elif may_see(changed, approver):
-                handler.write(f"event: approval\ndata: {json.dumps(documents.summary(changed))}\n\n")
-            await handler.flush()
-    except StreamClosedError:
-        return  # whoever followed is gone
-    finally:
-        desk.unwatch(watcher)
-        site.unfollow(who)
+        return wait(grant)
+    except ValueError:
+        raise Problem(400, "grant is a time as in 10m or 1h.") from None
+
+
+class NotFound(Handler):
+    """Whatever there is not."""
+
+    async def prepare(self) -> None:
+        super().prepare()
+        raise Problem(404, "There is nothing here.")
+
+
+ROUTES = (
+    (r"/api/whoami", WhoAmI),
+    (r"/api/approvals", Approvals),
+    (r"/api/approvals/events", Events),
+    (r"/api/approvals/([A-Za-z0-9_-]{1,64})", One),
+    (r"/api/grants", Grants),
+    (r"/api/grants/([A-Za-z0-9_-]{1,64})", OneGrant),
+    (r"/api(?:/.*)?", NotFound),
+)

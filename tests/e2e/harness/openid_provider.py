@@ -120,9 +120,10 @@ class OpenIdProvider:
             page = browser.get(where, follow_redirects=True)
             for fields in ({"login": person, "password": "x"}, {}):
                 page = browser.send(filled(browser, page, fields))
-                while page.is_redirect and page.headers["location"].startswith(self.issuer):
-                    page = browser.get(page.headers["location"])
-        return str(page.headers["location"])
+                while page.next_request and str(page.next_request.url).startswith(self.issuer):
+                    page = browser.send(page.next_request)
+        assert page.next_request, page.text
+        return str(page.next_request.url)
 
     def _browser(self) -> httpx.Client:
         trusted = ssl.create_default_context(cafile=self._authority.pem)
