@@ -181,13 +181,8 @@ async def test_its_policy_stops_what_would(stack: AsyncExitStack, chromium: Chro
     assert not [url for url in tab.asked if url.startswith("http://127.0.0.1:1/")]
 
 
-async def test_other_pages_get_nothing(stack: AsyncExitStack, chromium: Chromium, scene: Scene) -> None:
-    """Another origin on the same machine, which a browser counts as the same site: it can neither frame the page, nor
-    read it, nor send its forms.
-    """
-    held = await scene.hold()
-    tab = await opened(stack, chromium, scene)
-    other = f"http://127.0.0.1:{free_port()}"
+async def elsewhere(stack: AsyncExitStack) -> int:
+    """The port of another page on this machine."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -196,11 +191,23 @@ async def test_other_pages_get_nothing(stack: AsyncExitStack, chromium: Chromium
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", int(other.rpartition(":")[2]))
+    port = free_port()
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     stack.push_async_callback(server.wait_closed)
     stack.callback(server.close)
+    return port
+
+
+async def test_other_pages_get_nothing(stack: AsyncExitStack, chromium: Chromium, scene: Scene) -> None:
+    """Another origin on the same machine, which a browser counts as the same site: it can neither frame the page, nor
+    read it, nor send its forms.
+    """
+    held = await scene.hold()
+    tab = await opened(stack, chromium, scene)
+    other = f"http://127.0.0.1:{await elsewhere(stack)}"
     await tab.go(other)
     assert "refunds" not in str(await tab.run(FRAME % f"{scene.url}/approvals/held-1"))
+    assert [text for text in tab.said if "frame-ancestors 'none'" in text], tab.said
     assert (
         await tab.run(f"fetch('{scene.url}/', {{credentials: 'include'}}).then(() => 'read', () => 'stopped')")
         == "stopped"
@@ -216,6 +223,15 @@ async def test_other_pages_get_nothing(stack: AsyncExitStack, chromium: Chromium
     )
     await tab.until("document.body.textContent.includes('did not come from the approvals page')")
     assert scene.office.desk.get("held-1") == held
+
+
+async def test_a_link_on_another_site(stack: AsyncExitStack, chromium: Chromium, scene: Scene) -> None:
+    """The cookie does not come along from there, and yet nobody has to sign in again."""
+    await scene.hold()
+    tab = await opened(stack, chromium, scene)
+    await tab.go(f"http://localhost:{await elsewhere(stack)}")
+    await tab.run(f"location.href = '{scene.url}/approvals/held-1'")
+    await tab.until("document.querySelector('button.deny')")
 
 
 async def test_without_scripts(stack: AsyncExitStack, chromium: Chromium, scene: Scene) -> None:

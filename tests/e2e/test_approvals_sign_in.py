@@ -72,7 +72,7 @@ def client_is(scene: Scene, client_id: str, secret: bool = False) -> None:
 
 async def sent_back(browser: httpx.AsyncClient, provider: OpenIdProvider, person: str = "fiona") -> str:
     """Where the provider sends a person who has signed in there."""
-    off = await browser.get("/sign-in/start")
+    off = await browser.get("/sign-in/start?to=/grants")
     assert off.status_code == 303, off.text
     return await asyncio.to_thread(provider.sign_in, off.headers["location"], person)
 
@@ -93,7 +93,7 @@ async def test_signs_in(
         assert back.startswith(f"{BACK}?")
         page = await browser.get(back)
         assert page.status_code == 200 and "You are signed in." in page.text, page.text
-        assert '<meta http-equiv="refresh" content="0; url=/">' in page.text
+        assert '<meta http-equiv="refresh" content="0; url=/grants">' in page.text
         assert set(browser.cookies) == {"lockgate"}
         home = await browser.get("/")
         assert home.status_code == 200 and ">fiona</span>" in home.text

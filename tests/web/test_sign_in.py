@@ -86,7 +86,7 @@ def sign_ins(config: dict[str, Approvals], issuers: list[Issuer]) -> SignIns:
 
 async def begun(sign_ins: SignIns, provider: Provider) -> tuple[str, dict[str, str]]:
     """The browser's number, and what comes back for it."""
-    number, url = await sign_ins.begin("https://approvals.example")
+    number, url = await sign_ins.begin("https://approvals.example", "/grants")
     asked = {name: value for name, [value] in parse_qs(urlsplit(url).query).items()}
     assert asked["tenant"] == "7" and asked["redirect_uri"] == "https://approvals.example/sign-in/back"
     provider.nonce = asked["nonce"]
@@ -95,7 +95,8 @@ async def begun(sign_ins: SignIns, provider: Provider) -> tuple[str, dict[str, s
 
 async def test_redeems_the_code(sign_ins: SignIns, provider: Provider) -> None:
     number, answered = await begun(sign_ins, provider)
-    tokens = await sign_ins.end(number, answered)
+    tokens, to = await sign_ins.end(number, answered)
+    assert to == "/grants"
     assert tokens.access_token == "opaque" and tokens.id_token.count(".") == 2
     _, _, headers, form = provider.asked[-1]
     assert form is not None and "Authorization" not in headers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ DECISIONS = {"approve": ("approve", None), "10m": ("approve", "10m"), "1h": ("ap
 SAID = {"approve": "You approved it.", "deny": "You denied it."}
 AHEAD = (("10m", 600.0), ("1h", 3600.0))
 SIGN_IN = "/sign-in"
+PLACES = re.compile(r"/(approvals/[A-Za-z0-9_-]{1,64}|grants)")  # where somebody goes who has signed in
 LATELY = 30  # decided ones that are listed
 
 
@@ -120,13 +122,20 @@ class Signed(Page):
     async def prepare(self) -> None:
         await super().prepare()
         if self.session is None:
-            self.go(SIGN_IN)
+            self._go_and_sign_in()
             return
         self.mine = self.session
         if self.request.method != "GET" and not hmac.compare_digest(
             self.field("csrf").encode(), self.mine.csrf.encode()
         ):
             raise Problem(403, "This form is of another session: reload the page, and try again.")
+
+    def _go_and_sign_in(self) -> None:
+        """First to this very page once more, where somebody came by a link: their cookie is not sent from elsewhere."""
+        if self.request.method == "GET" and self.request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            self.show("again.html", to=self.request.path)
+        else:
+            self.go(SIGN_IN + (f"?to={self.request.path}" if PLACES.fullmatch(self.request.path) else ""))
 
 
 class Home(Signed):
@@ -223,6 +232,12 @@ class Entrance(Page):
         return f"{self.cookie}-sign-in"
 
     @property
+    def to(self) -> str:
+        """Where they wanted to go: one of our own pages, whatever was said."""
+        given = (self.get_arguments("to") or ["/"])[-1]
+        return given if PLACES.fullmatch(given) else "/"
+
+    @property
     def takes_tokens(self) -> bool:
         config = self.services.config()
         return config.sign_in is None or config.dev
@@ -230,7 +245,8 @@ class Entrance(Page):
     def show_form(self, status: int = 200, wrong: str = "") -> None:
         config = self.services.config()
         issuer = config.sign_in.issuer if config.sign_in else ""
-        self.show("sign_in.html", status, issuer=issuer, paste=self.takes_tokens, audience=config.audience, wrong=wrong)
+        about = {"issuer": issuer, "paste": self.takes_tokens, "audience": config.audience, "to": self.to}
+        self.show("sign_in.html", status, wrong=wrong, **about)
 
     def show_refused(self, error: LockgateError | Problem) -> None:
         answer = told(error, 500)
@@ -263,7 +279,7 @@ class SignIn(Entrance):
             self.show_refused(error)
             return
         self.begin_session(token)
-        self.go("/")
+        self.go(self.to)
 
 
 class Start(Entrance):
@@ -273,7 +289,7 @@ class Start(Entrance):
         try:
             self.services.require_attempts_left(self.address)
             self.services.attempts.failed(self.address, time.monotonic())  # until it comes back, it is one
-            number, url = await self.services.sign_ins.begin(self.origin)
+            number, url = await self.services.sign_ins.begin(self.origin, self.to)
         except (LockgateError, Problem) as error:
             self.show_refused(error)
             return
@@ -292,14 +308,16 @@ class Back(Entrance):
         try:
             if any(len(values) > 1 for values in answered.values()):
                 raise NotSignedIn("The provider's answer says something twice.")
-            tokens = await self.services.sign_ins.end(number, {name: values[0] for name, values in answered.items()})
+            tokens, to = await self.services.sign_ins.end(
+                number, {name: values[0] for name, values in answered.items()}
+            )
             token = await self._taken(tokens.access_token, tokens.id_token)
         except (LockgateError, Problem) as error:
             self.show_refused(error)
             return
         self.begin_session(token)
         # Not a redirect: that would still be the provider's navigation, without the new cookie.
-        self.show("signed_in.html")
+        self.show("signed_in.html", to=to)
 
     async def _taken(self, *tokens: str) -> str:
         """The first that is for the approvals. Raises NotSignedIn, Problem, KeysUnavailable, RevocationsUnavailable."""

@@ -45,11 +45,12 @@ LARGEST = 1024 * 1024  # bytes of an answer of it
 class Attempt(Sensitive):
     """What a browser went out with."""
 
-    __slots__ = ("ends_at", "issuer", "nonce", "redirect", "state", "verifier")
+    __slots__ = ("ends_at", "issuer", "nonce", "redirect", "state", "to", "verifier")
 
-    def __init__(self, issuer: str, redirect: str, ends_at: float) -> None:
+    def __init__(self, issuer: str, redirect: str, to: str, ends_at: float) -> None:
         self.issuer = issuer
         self.redirect = redirect
+        self.to = to
         self.state = token_urlsafe(32)
         self.nonce = token_urlsafe(32)
         self.verifier = token_urlsafe(48)
@@ -107,11 +108,14 @@ class SignIns:
         self._caches = KeyCaches()
         self._verifies: tuple[Issuer, Verifier] | None = None
 
-    async def begin(self, origin: str) -> tuple[str, str]:
-        """The number that the browser keeps, and the URL that it goes to. Raises NotSignedIn, Unanswered."""
+    async def begin(self, origin: str, to: str) -> tuple[str, str]:
+        """The number that the browser keeps, and the URL that it goes to; `to` is where it goes in the end.
+
+        Raises NotSignedIn, Unanswered.
+        """
         config, issuer = self._configured()
         provider = await self._provider(issuer)
-        attempt = Attempt(issuer.issuer, origin + BACK, time.monotonic() + WITHIN)
+        attempt = Attempt(issuer.issuer, origin + BACK, to, time.monotonic() + WITHIN)
         number = token_urlsafe(32)
         self._attempts[digest(number)] = attempt
         if len(self._attempts) > MOST:
@@ -130,8 +134,11 @@ class SignIns:
         mark = "&" if "?" in provider.authorization_endpoint else "?"
         return number, f"{provider.authorization_endpoint}{mark}{urlencode(asked)}"
 
-    async def end(self, number: str, answered: Mapping[str, str]) -> Tokens:
-        """The tokens for what came back in the query. Raises NotSignedIn, Unanswered, KeysUnavailable."""
+    async def end(self, number: str, answered: Mapping[str, str]) -> tuple[Tokens, str]:
+        """The tokens for what came back in the query, and where it goes now.
+
+        Raises NotSignedIn, Unanswered, KeysUnavailable.
+        """
         attempt = self._attempts.pop(digest(number), None)
         if attempt is None or time.monotonic() >= attempt.ends_at:
             raise NotSignedIn("This sign-in took too long, or was used already.")
@@ -151,7 +158,7 @@ class SignIns:
             raise NotSignedIn("It was refused at the provider." if denied else "The provider reports an error.")
         tokens = await self._redeem(config, issuer, provider, attempt, answered["code"])
         await self._require_ours(tokens.id_token, issuer, config.client_id, attempt.nonce)
-        return tokens
+        return tokens, attempt.to
 
     def _configured(self) -> tuple[SignIn, Issuer]:
         config = self._config().sign_in
