@@ -285,6 +285,8 @@ async def test_a_grant_ends_when_somebody_else_says_so(office: Office, draft: Dr
     (grant,) = office.desk.grants()
     with pytest.raises(VoteRefused):
         await office.desk.end_grant(grant.id, AGENT, "mine")
+    with pytest.raises(VoteRefused):
+        await office.desk.end_grant(grant.id, person("sam", "support"), "not theirs")
     await office.desk.end_grant(grant.id, person("felix"), "enough")
     assert office.desk.granted(AGENT, BIG, "crm", "gb1") is None
     with pytest.raises(VoteRefused):
@@ -320,6 +322,8 @@ async def test_a_grant_that_is_gone_does_not_come_back_by_being_used(
     asked = await office.desk.ask(draft(), **MANY)
     await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
     (grant,) = office.desk.grants()
+    with pytest.raises(VoteRefused):
+        await office.desk.end_grant(grant.id, person("sam", "support"), "not theirs")
     await office.desk.end_grant(grant.id, person("felix"), "enough")
     await office.desk.sweep()
     office.desk.use_grant(grant, "r1")
@@ -340,6 +344,29 @@ async def test_whoever_watches_sees_each_change(office: Office, draft: Draft, ma
 async def test_changes_that_come_at_once_wait_for_the_disk_together(office: Office, draft: Draft) -> None:
     await asyncio.gather(*(office.desk.ask(draft(f"a{number}"), **MANY) for number in range(50)))
     assert office.store.syncs <= 3
+
+
+async def test_what_is_due_at_once_waits_for_the_disk_together(office: Office, draft: Draft) -> None:
+    await asyncio.gather(*(office.desk.ask(draft(f"a{number}"), **MANY) for number in range(50)))
+    syncs = office.store.syncs
+    office.clock.pass_(900)
+    await office.desk.sweep()
+    assert {each.state for each in office.desk.approvals()} == {State.EXPIRED}
+    office.clock.pass_(KEPT)
+    await office.desk.sweep()
+    assert (office.desk.approvals(), office.store.rows) == ([], {})
+    assert office.store.syncs <= syncs + 4
+
+
+async def test_what_could_not_be_ended_is_tried_again(office: Office, draft: Draft) -> None:
+    await asyncio.gather(*(office.desk.ask(draft(f"a{number}"), **MANY) for number in range(3)))
+    office.clock.pass_(900)
+    office.store.fails = True
+    with pytest.raises(StoreUnavailable):
+        await office.desk.sweep()
+    office.store.fails = False
+    await office.desk.sweep()
+    assert {each.state for each in office.desk.approvals()} == {State.EXPIRED}
 
 
 async def test_a_kill_is_a_denial(office: Office, draft: Draft) -> None:

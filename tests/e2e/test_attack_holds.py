@@ -15,6 +15,7 @@ from harness.approver import AUDIENCE, until
 from harness.expect import eventually
 from harness.gateway import Gateway, free_port
 from harness.holding import JSON_TYPE, ROLE, Beside, Holding, MakeHolding, nothing_arrived, problem
+from harness.rules import PLAIN, targets_yaml
 from lockgate.cli.main import main
 
 PASSWORD = "look-only"
@@ -126,6 +127,17 @@ def test_approvals_are_not_where_agents_ask(holding: Holding) -> None:
     """Through the proxy the approvals' address is not reached: it is no target, and the gateway's own port."""
     reply = holding.gateway.ask("GET", "/api/approvals", holding.agent("asks"), host="127.0.0.1")
     assert reply.status in (403, 400)
+
+
+def test_the_page_is_no_target(make_holding: MakeHolding) -> None:
+    """Though the rules name its address: an agent would get there by the gateway."""
+    here = make_holding()
+    role = "role: support\nrules: [{id: a, allow: GET plain /**}]\n"
+    reload(here, {"targets.yaml": targets_yaml(9, here.port), "roles/support.yaml": role})
+    with here.gateway.client(here.agent("asks")) as client:
+        reply = client.get(f"http://{PLAIN}/api/approvals")
+    assert reply.json()["title"] == "Target fault"
+    assert "The target cannot be reached" in reply.text
 
 
 # Twice, or after it is over

@@ -169,7 +169,7 @@ def test_an_approver_is_revoked_after_they_approved(
 
 
 def test_two_that_are_decided_otherwise_do_not_take_turns(make_holding: MakeHolding, beside: Beside) -> None:
-    """The same request with claims that a rule reads: each would have the other asked for anew, for as long as it waits."""
+    """The same request with claims that a rule reads: else each has the other asked for anew while both wait."""
     guard = "rules:\n  - {id: prod, hold: POST crm /open/json, when: 'principal.claims.env == \"prod\"'}\n"
     here = make_holding(files={"guardrails.yaml": guard})
     seen = here.target.watch()

@@ -257,8 +257,9 @@ def test_the_record_tells_the_whole_story(make_holding: MakeHolding, beside: Bes
     assert (by_grant["approval"]["id"], len(by_grant["approval"]["grants"])) == (None, 1)
     events = [flow for flow in flows if flow.metadata["lockgate"].get("event") in ("approval", "grant")]
     steps = [json.loads(flow.request.content) for flow in events]
-    assert [each["step"] for each in steps] == ["asked", "voted", "granted", "used", "used"], steps
-    vote = steps[1]["vote"]
+    assert [each["step"] for each in steps] == ["asked", "shown", "voted", "granted", "used", "used"], steps
+    vote = steps[2]["vote"]
+    assert (steps[1]["to"]["subject"], steps[1]["to"]["via"]) == ("fiona", "api")
     assert (vote["subject"], vote["via"], vote["address"], vote["reason"]) == ("fiona", "api", "127.0.0.1", "Ticket 7")
     assert steps[0]["digest"] == steps[1]["digest"]
     assert steps[0]["requester"]["subject"] == "recorded"

@@ -131,6 +131,7 @@ class Grant:
     """What was approved ahead: until `until` the rule holds no request of this principal at this target.
 
     `binding` is the digest of what was granted, as an approval's is of its decision. `approval` is that which made it.
+    `approvers` are the roles that may end it, as they may approve; anybody who approves, where there are none.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Grant:
     uses: int = 0
     ended_at: float | None = None
     outcome: str = ""
+    approvers: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -176,7 +178,8 @@ def approval_of(document: Mapping[str, Any]) -> Approval:
 def grant_of(document: Mapping[str, Any]) -> Grant:
     """Raises KeyError, TypeError, ValueError where it is none."""
     votes = tuple(map(vote_of, document["votes"]))
-    return Grant(**{**document, "roles": tuple(document["roles"]), "votes": votes})
+    texts = {name: tuple(document[name]) for name in ("roles", "approvers")}
+    return Grant(**{**document, **texts, "votes": votes})
 
 
 def vote_of(document: Mapping[str, Any]) -> Vote:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockgate.approvals.approval import Approval, State, Vote
+from lockgate.approvals.approval import Approval, Grant, State, Vote
 from lockgate.errors import VoteRefused
 from lockgate.model import Hold, Principal
 
@@ -55,6 +55,11 @@ def longest_grant(approval: Approval) -> float:
 def may_see(approval: Approval, principal: Principal) -> bool:
     """Whether it is shown to somebody: the rules name a role of theirs."""
     return any(permits(hold, principal.roles) for hold in approval.holds)
+
+
+def may_end(grant: Grant, principal: Principal) -> bool:
+    """Whether a grant is somebody's to see, and to end."""
+    return not grant.approvers or not set(grant.approvers).isdisjoint(principal.roles)
 
 
 def permits(hold: Hold, roles: Sequence[str]) -> bool:

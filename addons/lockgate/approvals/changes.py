@@ -85,6 +85,7 @@ def grant(approval: Approval, hold: Hold, seconds: float, now: float, grant_id: 
         until=now + seconds,
         approval=approval.id,
         votes=approval.votes,
+        approvers=hold.approvers,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from lockgate.approvals import changes
 from lockgate.approvals.approval import Approval, Grant, State, Vote
-from lockgate.approvals.ballot import require_fitting, require_permitted
+from lockgate.approvals.ballot import may_end, require_fitting, require_permitted
 from lockgate.approvals.store import Change, Rows, Store
 from lockgate.approvals.watcher import Watcher
 from lockgate.approvals.writer import Writer
@@ -27,6 +27,7 @@ from lockgate.model import Happening, Hold, Principal
 KEPT = 600.0  # seconds that what became of a request is told to whoever sends it again
 LOOK = 0.5  # seconds between two looks at what is due
 RETRY = 5.0  # seconds until what is over is tried to be let go of again
+TOGETHER = 100  # are ended with one wait for the disk
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +237,7 @@ class Desk:
         """Take a grant back: anybody may who approves, but not their own. Raises VoteRefused, StoreUnavailable."""
         while True:
             held = self._grants.get(grant_id)
-            if held is None or held.ended_at is not None:
+            if held is None or held.ended_at is not None or not may_end(held, approver):
                 raise VoteRefused(404, "There is no such grant.")
             if (held.issuer, held.subject) == (approver.issuer, approver.subject):
                 raise VoteRefused(403, "Nobody decides about a grant of their own.")
@@ -310,20 +311,30 @@ class Desk:
         """
         if self._writer.broken:
             self._fill(await self._writer.load())
-        while self._due and self._due[0][0] <= self._elapsed():
-            _, approval_id, revision = entry = heapq.heappop(self._due)
-            held = self._approvals.get(approval_id)
-            if held is None or held.revision != revision:
-                continue  # something has been done about it since
-            try:
-                await (self._let_go(held) if held.over else self._expire(held))
-            except LockgateError:
-                heapq.heappush(self._due, entry)
-                raise
+        while due := self._take_due():
+            ended = await asyncio.gather(*map(self._end, due), return_exceptions=True)
+            faults = [(held, fault) for held, fault in zip(due, ended, strict=True) if fault is not None]
+            for held, _ in faults:
+                heapq.heappush(self._due, (self._elapsed(), held.id, held.revision))
+            if faults:
+                raise faults[0][1]
         now = self._clock()
         for grant in [each for each in self._grants.values() if not changes.in_force(each, now)]:
             await self._keep("grant", {"step": "closed", **grant.document()})
             await self._writer.write(Change(grant, removes=True))
+
+    def _take_due(self) -> list[Approval]:
+        """Some of those that are due now, which wait for the disk together."""
+        due: list[Approval] = []
+        while len(due) < TOGETHER and self._due and self._due[0][0] <= self._elapsed():
+            _, approval_id, revision = heapq.heappop(self._due)
+            held = self._approvals.get(approval_id)
+            if held is not None and held.revision == revision:  # else something has been done about it since
+                due.append(held)
+        return due
+
+    async def _end(self, due: Approval) -> None:
+        await (self._let_go(due) if due.over else self._expire(due))
 
     async def _expire(self, approval: Approval) -> None:
         try:

@@ -178,6 +178,8 @@ class Gateway:
             runtime.credentials.secret,
             lambda: runtime.current.generation.gateway.issuers,
         )
+        listen = runtime.current.generation.gateway.approvals.listen
+        reach.served.update({listen[1]} if listen else ())
         try:
             await self._site.start()
         except SetupError as error:

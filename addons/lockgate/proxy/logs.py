@@ -50,7 +50,7 @@ class Withhold(logging.Filter):
         kind = record.exc_info[0] if record.exc_info else None
         message = record.getMessage()
         if record.name.startswith("tornado"):
-            message = "mitmweb could not answer a request."
+            message = "mitmweb, or the approvals page, could not answer a request."
         elif not PASS.match(message):
             fixed = next((text for start, text in FIXED if message.startswith(start)), WITHHELD)
             message = fixed if kind is None else "Fault inside mitmproxy."

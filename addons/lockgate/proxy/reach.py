@@ -186,9 +186,12 @@ def unwrap(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4A
     return ip.sixtofour or ip
 
 
+served: set[int] = set()  # ports that the gateway itself serves something at, beside what mitmproxy does
+
+
 def own_ports() -> set[int]:
     """The ports this gateway listens on."""
-    ports = {address[1] for address in ctx.master.addons.get("proxyserver").listen_addrs()}
+    ports = served | {address[1] for address in ctx.master.addons.get("proxyserver").listen_addrs()}
     if "web_port" in ctx.options:
         ports.add(ctx.options.web_port)
     return ports

@@ -98,7 +98,9 @@ class Approvals(Api):
 
 class One(Api):
     async def get(self, approval_id: str) -> None:
-        self.give_whole(self.services.approval(approval_id, self.approver))
+        found = self.services.approval(approval_id, self.approver)
+        self.services.desk.show(found, self.approver, "api", self.address)
+        self.give_whole(found)
 
     async def post(self, approval_id: str) -> None:
         self.services.approval(approval_id, self.approver)
@@ -114,7 +116,7 @@ class Events(Api, Following):
 
 class Grants(Api):
     async def get(self) -> None:
-        self.give({"grants": [documents.grant(each) for each in self.services.desk.grants()]})
+        self.give({"grants": [documents.grant(each) for each in self.services.grants(self.approver)]})
 
 
 class OneGrant(Api):

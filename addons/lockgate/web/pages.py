@@ -152,7 +152,9 @@ class One(Signed):
     """One request as the target would get it, and the decision about it."""
 
     async def get(self, approval_id: str) -> None:
-        await self.show_one(self.services.approval(approval_id, self.approver))
+        found = self.services.approval(approval_id, self.approver)
+        self.services.desk.show(found, self.approver, "page", self.address)
+        await self.show_one(found)
 
     async def post(self, approval_id: str) -> None:
         approval = self.services.approval(approval_id, self.approver)
@@ -195,7 +197,7 @@ class One(Signed):
 
 class Grants(Signed):
     async def get(self) -> None:
-        self.show("grants.html", grants=self.services.desk.grants(), now=self.services.clock())
+        self.show("grants.html", grants=self.services.grants(self.approver), now=self.services.clock())
 
 
 class OneGrant(Signed):
@@ -203,7 +205,7 @@ class OneGrant(Signed):
         try:
             await self.services.desk.end_grant(grant_id, self.approver, checked_reason(self.field("reason")))
         except VoteRefused as refused:
-            found = self.services.desk.grants()
+            found = self.services.grants(self.approver)
             self.show("grants.html", refused.status, grants=found, now=self.services.clock(), wrong=str(refused))
             return
         self.mine.said = "The grant has ended."

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.approvals.approval import Approval
-from lockgate.approvals.ballot import may_see
+from lockgate.approvals.approval import Approval, Grant
+from lockgate.approvals.ballot import may_end, may_see
 from lockgate.approvals.desk import Desk
 from lockgate.approvals.recent import Recent
 from lockgate.errors import TokenRejected, VoteRefused
@@ -69,6 +69,10 @@ class Services:
         if found is None or not may_see(found, approver):
             raise VoteRefused(404, "There is no such approval.")
         return found
+
+    def grants(self, approver: Principal) -> list[Grant]:
+        """Those in force that somebody may see, and end."""
+        return [each for each in self.desk.grants() if may_end(each, approver)]
 
 
 def require_ascii(token: str) -> None:
