@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,8 @@ from lockgate.workers import Workers
 
 RECORDED_PROBLEMS = 100
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:
@@ -75,6 +78,7 @@ class Runtime:
     def __init__(self) -> None:
         self.workers = Workers()
         self.held: dict[str, str] = {}  # the approvals that requests wait for just now, by their flows' ids
+        self.killed: set[str] = set()  # of those, the flows that were killed in mitmweb
         self.recent = RecentDecisions()
         self._background: set[asyncio.Task[None]] = set()
         self.notifications = Notifications(self._secret)
@@ -152,9 +156,16 @@ class Runtime:
     def _note_revoked(self, entries: Sequence[Revocation]) -> None:
         """Record what is revoked from now on. Raises RecordingUnavailable."""
         self.recorder.event("revocations", {"revocations": [each.document() for each in entries]})
-        ending = asyncio.get_running_loop().create_task(self.desk.end_revoked(partial(_is_revoked, entries)))
+        self.desk.note_revoked(partial(_is_revoked, entries))
+        ending = asyncio.get_running_loop().create_task(self._end_revoked())
         self._background.add(ending)
         ending.add_done_callback(self._background.discard)
+
+    async def _end_revoked(self) -> None:
+        try:
+            await self.desk.end_noted()
+        except StoreUnavailable as error:  # tried again by who looks after the desk
+            log.warning("What was approved of revoked callers is not ended yet: %s.", error)
 
     def note_refused(self, problems: Sequence[str]) -> None:
         """Record that changed rules were not taken. Raises RecordingUnavailable."""

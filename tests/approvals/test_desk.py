@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from harness.office import BIG, ISSUER, Clock, Office, desk_of, person
-from lockgate.approvals.approval import Approval, Requester, State, Vote
+from lockgate.approvals import desk as desk_module
+from lockgate.approvals.approval import Approval, Requester, Shown, State, Vote
 from lockgate.approvals.desk import KEPT
 from lockgate.errors import StoreUnavailable, TooManyHeld, VoteRefused
 from lockgate.model import Hold, Principal
@@ -382,3 +383,41 @@ async def test_whom_it_was_shown_is_noted_once(office: Office, draft: Draft) -> 
         office.desk.show(asked, person(subject), "page", "127.0.0.1")
     shown = [details["to"]["subject"] for _, details in office.notes if details["step"] == "shown"]
     assert shown == ["fiona", "felix"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        pytest.param({"most": 1000, "most_of_one": 2}, 8, id="of-one"),
+        pytest.param({"most": 3, "most_of_one": 100}, 12, id="in-all"),
+    ],
+)
+async def test_what_is_over_counts_for_a_while(office: Office, draft: Draft, limits: dict[str, int], kept: int) -> None:
+    """Nobody fills the memory by asking for what is over soon."""
+    for number in range(kept):
+        await office.desk.ask(draft(f"a{number}"), **limits)
+        await office.desk.cancel(f"a{number}", "over")
+    with pytest.raises(TooManyHeld):
+        await office.desk.ask(draft("more"), **limits)
+    office.clock.pass_(KEPT)
+    await office.desk.sweep()
+    await office.desk.ask(draft("more"), **limits)
+
+
+async def test_what_is_shown_has_a_limit_in_all(office: Office, draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "BYTES", 100)
+    await office.desk.ask(draft("a1", shown=Shown(body="x" * 60)), **MANY)
+    with pytest.raises(TooManyHeld):
+        await office.desk.ask(draft("a2", shown=Shown(body="x" * 60)), **MANY)
+
+
+async def test_what_was_revoked_is_ended_once_the_store_is_back(office: Office, draft: Draft) -> None:
+    await office.desk.ask(draft(), **MANY)
+    office.store.fails = True
+    office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7")
+    with pytest.raises(StoreUnavailable):
+        await office.desk.end_noted()
+    office.store.fails = False
+    await office.desk.sweep()
+    ended = office.desk.get("a1")
+    assert ended is not None and ended.state is State.CANCELLED

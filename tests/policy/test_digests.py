@@ -76,30 +76,8 @@ def test_another_request(other: Callable[[], str]) -> None:
         pytest.param(
             b'{"jsonrpc": "2.0", "id": 1, "method": "m"}',
             b'{"jsonrpc": "2.0", "id": 2, "method": "m"}',
-            True,
-            id="rpc-id",
-        ),
-        pytest.param(
-            b'{"jsonrpc": "2.0", "id": 1, "method": "m"}', b'{"jsonrpc": "2.0", "method": "m"}', False, id="rpc-no-id"
-        ),
-        pytest.param(
-            b'{"jsonrpc": "2.0", "id": 1, "method": "m", "amount": 1}',
-            b'{"jsonrpc": "2.0", "id": 2, "method": "m", "amount": 1}',
             False,
-            id="more-than-a-call",
-        ),
-        pytest.param(b'{"id": 1, "method": "m"}', b'{"id": 2, "method": "m"}', False, id="id-that-is-none-of-rpc"),
-        pytest.param(
-            b'{"jsonrpc": "2.0", "params": {"_meta": {"progressToken": 1}, "a": 1}}',
-            b'{"jsonrpc": "2.0", "params": {"_meta": {"progressToken": 2}, "a": 1}}',
-            True,
-            id="progress-token",
-        ),
-        pytest.param(
-            b'{"jsonrpc": "2.0", "params": {"progressToken": 1}}',
-            b'{"jsonrpc": "2.0", "params": {"progressToken": 2}}',
-            False,
-            id="progress-token-elsewhere",
+            id="an-id-which-may-be-whom-it-is-about",
         ),
         pytest.param(b'{"a": 1, "a": 1}', b'{"a": 1, "a":  1}', False, id="not-strict-json"),
     ],

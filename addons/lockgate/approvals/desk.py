@@ -24,6 +24,8 @@ from lockgate.approvals.writer import Writer
 from lockgate.errors import LockgateError, StoreUnavailable, TooManyHeld, VoteRefused
 from lockgate.model import Happening, Hold, Principal
 
+ROWS = 4  # times as many may be kept as may be pending: what is over stays for a while
+BYTES = 256 * 1024 * 1024  # of what persons are shown, of all that is kept
 KEPT = 600.0  # seconds that what became of a request is told to whoever sends it again
 LOOK = 0.5  # seconds between two looks at what is due
 RETRY = 5.0  # seconds until what is over is tried to be let go of again
@@ -71,9 +73,12 @@ class Desk:
         self._latest: dict[str, str] = {}  # the approval by its fingerprint
         self._granted: dict[tuple[str, str, str, str], set[str]] = {}  # grants by whom, rule and target
         self._held: Counter[tuple[str, str]] = Counter()  # how many wait for a person, by who asks
+        self._kept: Counter[tuple[str, str]] = Counter()  # how many there are, by who asks
+        self._bytes = 0  # of what persons are shown of all
         self._asking: dict[str, Asking] = {}  # by fingerprint, until they are durable
         self._due: list[tuple[float, str, int]] = []  # when something is to be done about which revision
         self._shown: dict[str, set[tuple[str, str]]] = {}  # to whom, by the approval's id
+        self._revoked: list[Callable[[Principal, str], bool]] = []
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._watchers: set[Watcher] = set()
 
@@ -175,9 +180,7 @@ class Desk:
         if found is not None and not found.over:
             return self.join(found)
         asker = (draft.requester.issuer, draft.requester.subject)
-        held_of_one = self._held[asker] + sum(asking.asker == asker for asking in self._asking.values())
-        if self.pending + len(self._asking) >= most or held_of_one >= most_of_one:
-            raise TooManyHeld
+        self._require_room(asker, len(draft.shown.body), most, most_of_one)
         asking = self._asking[draft.fingerprint] = Asking(asker, asyncio.get_running_loop().create_future())
         try:
             if not await self._writer.write(Change(draft)):
@@ -191,9 +194,21 @@ class Desk:
         self._tell("asked", asked)
         return asked
 
+    def _require_room(self, asker: tuple[str, str], size: int, most: int, most_of_one: int) -> None:
+        """Raises TooManyHeld where no more may wait for a person, or be kept."""
+        asking, asking_of_one = len(self._asking), sum(each.asker == asker for each in self._asking.values())
+        held, held_of_one = self.pending + asking, self._held[asker] + asking_of_one
+        kept, kept_of_one = len(self._approvals) + asking, self._kept[asker] + asking_of_one
+        if held >= most or held_of_one >= most_of_one:
+            raise TooManyHeld
+        if kept >= ROWS * most or kept_of_one >= ROWS * most_of_one or self._bytes + size > BYTES:
+            raise TooManyHeld
+
     def join(self, approval: Approval) -> Approval:
         """Note that one more request waits for it."""
         joined = self._approvals[approval.id] = replace(approval, joined=approval.joined + 1)
+        for watcher in self._watchers:
+            watcher.put(joined)
         self._step("joined", joined)
         return joined
 
@@ -285,6 +300,17 @@ class Desk:
         self._step("killed", changed)
         self._tell("denied", changed)
 
+    def note_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
+        """`end_revoked` until it is done: `run` tries it again."""
+        self._revoked.append(is_revoked)
+
+    async def end_noted(self) -> None:
+        """End what was noted as revoked. Raises StoreUnavailable."""
+        for is_revoked in list(self._revoked):
+            await self.end_revoked(is_revoked)
+            if is_revoked in self._revoked:
+                self._revoked.remove(is_revoked)
+
     async def end_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
         """End what was asked by, or granted to, callers that are revoked, and what others who are have approved: it
         does not come back when they do.
@@ -311,6 +337,7 @@ class Desk:
         """
         if self._writer.broken:
             self._fill(await self._writer.load())
+        await self.end_noted()
         while due := self._take_due():
             ended = await asyncio.gather(*map(self._end, due), return_exceptions=True)
             faults = [(held, fault) for held, fault in zip(due, ended, strict=True) if fault is not None]
@@ -390,8 +417,12 @@ class Desk:
             self._held[asker] -= 1
         if approval.state is State.PENDING and not removes:
             self._held[asker] += 1
-        if not self._held[asker]:
-            del self._held[asker]
+        present, size = int(not removes) - int(before is not None), len(approval.shown.body)
+        self._kept[asker] += present
+        self._bytes += present * size
+        for counted in (self._held, self._kept):
+            if not counted[asker]:
+                del counted[asker]
         if removes:
             self.forget(approval)
             self._shown.pop(approval.id, None)
@@ -417,8 +448,9 @@ class Desk:
                 future.set_result(None)
 
     def _fill(self, rows: Rows) -> None:
-        for each in (self._approvals, self._grants, self._latest, self._granted, self._held, self._due):
+        for each in (self._approvals, self._grants, self._latest, self._granted, self._held, self._kept, self._due):
             each.clear()
+        self._bytes = 0
         for approval in sorted(rows.approvals, key=lambda each: each.asked_at):
             self._put_approval(approval, removes=False)
             self._latest[approval.fingerprint] = approval.id

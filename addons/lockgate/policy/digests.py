@@ -25,12 +25,12 @@ VARYING = frozenset(
     {"date", "user-agent", "accept-encoding", "traceparent", "tracestate", "baggage", "x-request-id"}
     | {"x-correlation-id", "content-length", "content-encoding", "expect", "cache-control", "pragma"}
     | {"sec-websocket-key"}  # a nonce (RFC 6455, 4.1)
+    | {"amz-sdk-request", "amz-sdk-invocation-id"}  # of AWS's SDKs: which attempt it is
     # RFC 9110, 7.6.1: about this connection alone
     | {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 VARYING_PREFIX = "x-stainless-"  # of SDKs: which retry it is, among other things
 WAITING = re.compile(r"respond-async|wait\s*=\s*[0-9]+", re.IGNORECASE)  # RFC 7240: how long the caller waits
-CALL = frozenset({"jsonrpc", "id", "method", "params"})  # all that a call of JSON-RPC 2.0 has
 
 
 def fingerprint(
@@ -45,9 +45,8 @@ def fingerprint(
     """That of a request: the same for the same request sent again by the same principal, on behalf of the same.
 
     `url` is canonical, with its query. Of the headers it has all but what clients vary; the values of one name keep
-    their order. A JSON body counts by what it says, whatever its white space and the order of its keys, and without
-    what numbers a call (`id` of JSON-RPC 2.0, the progress token of MCP). `message` says what kind of message within a
-    WebSocket it is.
+    their order. A JSON body counts by what it says, whatever its white space and the order of its keys. `message` says
+    what kind of message within a WebSocket it is.
     """
     named = [(name.lower(), preferred(value) if name.lower() == "prefer" else value) for name, value in headers]
     fixed = [field for field in named if field[0] not in VARYING and not is_varying(field[0])]
@@ -72,7 +71,7 @@ def canonical_body(content_type: str | None, body: bytes) -> str:
     """What a body says, as text; of one that is not strict JSON its own digest."""
     if body and strict.is_json(content_type):
         try:
-            document = uncounted(strict.parse(body))
+            document = strict.parse(body)
         except BodyUnreadable:
             pass
         else:
@@ -87,26 +86,6 @@ def in_order(node: Any) -> Any:
     if isinstance(node, list):
         return [in_order(each) for each in node]
     return node
-
-
-def uncounted(document: Any) -> Any:
-    """A call of JSON-RPC 2.0, or several, without what tells one attempt from the next: but whether it has an `id`.
-
-    What has other members as well is no call: its `id` may be whom it is about.
-    """
-    if isinstance(document, list):
-        return [uncounted(each) for each in document]
-    if not isinstance(document, dict) or document.get("jsonrpc") != "2.0" or not document.keys() <= CALL:
-        return document
-    call = dict(document)
-    if isinstance(call.get("method"), str) and "id" in call:
-        call["id"] = True  # which no `id` is
-    params = call.get("params")
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    if isinstance(params, dict) and isinstance(meta, dict):
-        left = {key: value for key, value in meta.items() if key != "progressToken"}
-        call["params"] = {**params, "_meta": left}
-    return call
 
 
 def binding(generation: Generation, decision: Decision, holds: Sequence[Hold], target: Target) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from mitmproxy import addonmanager, ctx
 from mitmproxy.proxy import mode_specs
 
-from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError
+from lockgate.errors import RecordingUnavailable, RulesInvalid, SetupError, StoreUnavailable
 from lockgate.proxy import (
     answers,
     dispatch,
@@ -148,8 +148,15 @@ class Gateway:
         """Deny what a flow is held for; whether it is held."""
         approval_id = self._runtime.held.get(flow_id)
         if approval_id is not None:
-            self._start(self._runtime.desk.kill(approval_id, web.KILLED), "kill")
+            self._runtime.killed.add(flow_id)  # whether or not the store takes that it is denied
+            self._start(self._denied(approval_id), "kill")
         return approval_id is not None
+
+    async def _denied(self, approval_id: str) -> None:
+        try:
+            await self._runtime.desk.kill(approval_id, web.KILLED)
+        except StoreUnavailable as error:
+            log.error("What was killed in mitmweb is refused, but not denied for good: %s.", error)  # noqa: TRY400
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Do something beside what is being served, to its end."""

@@ -38,6 +38,7 @@ GONE = Refusal(503, "The caller hung up while its request was held.", close=True
 EXPIRED = Refusal(401, "The caller is not identified: expired.", "Get a fresh token, and send the same request again.")
 GRANT_ENDED = Refusal(409, "What was granted ahead has ended meanwhile.", "Send the same request again.")
 RULES_CHANGED = Refusal(409, "The rules changed while the request was held.", "Send the same request again.")
+KILLED = Refusal(403, "The request was killed while it was held.", "Do not retry.")
 EDITED = Refusal(403, "The request is not as it was held: somebody changed it.", "Send the request again.")
 ASKED_ANEW = Refusal(409, "This is held anew, as what it is decided by has changed.", "Send the same request again.")
 UNREADABLE = Refusal(403, "It cannot be read, so that it cannot be shown to a person.", "Send JSON.")
@@ -66,6 +67,7 @@ class Approve:
         finally:
             found.waited = time.monotonic() - started
             self._runtime.held.pop(flow.id, None)
+            self._runtime.killed.discard(flow.id)
             if flow.intercepted:
                 flow.resume()
         if Outgoing.of(flow.request) != found.held:
@@ -250,6 +252,8 @@ class Approve:
         generation = found.generation
         while approval.state is State.PENDING:
             self._require_standing(found)
+            if flow.id in self._runtime.killed:
+                raise Refused(KILLED)
             if found.gone is not None and found.gone():
                 raise Refused(GONE)
             left = deadline - time.monotonic()
