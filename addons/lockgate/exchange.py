@@ -73,9 +73,7 @@ class Outgoing:
 
     def contains(self, presented: Presented) -> bool:
         """Whether the agent's token stands anywhere in it."""
-        head = b"\n".join(name + b":" + value for name, value in self.headers)
-        path = self.path.encode("utf-8", "surrogateescape")
-        return any(presented.appears_in(part) for part in (path, head, self.body))
+        return _contain(self.path, self.headers, self.body, presented)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +274,7 @@ def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
 
 def hide_token(request: http.Request, presented: Presented) -> bool:
     """Take the agent's own token out of a request, so that nothing shows or keeps it; whether it was in there."""
-    if not Outgoing.of(request).contains(presented):
+    if not _contain(request.path, request.headers.fields, request.raw_content or b"", presented):
         return False
     fields = [(presented.scrub(name), presented.scrub(value)) for name, value in request.headers.fields]
     path = presented.scrub(request.path.encode("utf-8", "surrogateescape"))
@@ -284,6 +282,12 @@ def hide_token(request: http.Request, presented: Presented) -> bool:
     request.headers = http.Headers(fields)
     request.raw_content = presented.scrub(request.raw_content or b"")
     return True
+
+
+def _contain(path: str, headers: Fields, body: bytes, presented: Presented) -> bool:
+    """Whether the agent's own token stands anywhere in these parts of a request."""
+    head = b"\n".join([path.encode("utf-8", "surrogateescape"), *[name + b":" + value for name, value in headers]])
+    return presented.appears_in(head) or presented.appears_in(body)
 
 
 OWN_HOST = "lockgate.invalid"  # the gateway's own name, which no network has (RFC 6761, 6.4)

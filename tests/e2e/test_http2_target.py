@@ -153,14 +153,14 @@ def test_what_a_target_may_not_say_is_not_passed_on(
 
 
 @pytest.mark.parametrize("path", ["/v1/customer", "/open/customer"])
-@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize(("method", "status"), [("GET", 204), ("GET", 304), ("HEAD", 200)])
 def test_a_body_where_there_is_none_is_not_the_next_answer(
-    h2_gateway: Gateway, token: str, answers: Answers, status: int, path: str
+    h2_gateway: Gateway, token: str, answers: Answers, method: str, status: int, path: str
 ) -> None:
     smuggled = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled"
     answers.answer = lambda call: call.head(KIND, status=status) or call.data(smuggled, end=True)
     with h2_gateway.tunnel(token) as wire:
-        wire.send(head("GET", path, CRM) + head("GET", "/open/next", CRM))
+        wire.send(head(method, path, CRM) + head("GET", "/open/next", CRM))
         assert b"smuggled" not in wire.rest(1)
 
 

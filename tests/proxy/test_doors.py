@@ -517,6 +517,22 @@ def test_a_body_that_its_connection_cut(
     assert streamed.stream._fault_of_target(ResponseEndOfMessage(1)) is (fault if broken else None)
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "fault"),
+    [
+        pytest.param("HEAD", 200, ErrorCode.GENERIC_SERVER_ERROR, id="head"),
+        pytest.param("GET", 204, ErrorCode.GENERIC_SERVER_ERROR, id="204"),
+        pytest.param("GET", 304, ErrorCode.GENERIC_SERVER_ERROR, id="304"),
+        pytest.param("GET", 200, None, id="200"),
+    ],
+)
+def test_a_body_where_there_is_none(streamed: Case, method: str, status: int, fault: ErrorCode | None) -> None:
+    streamed.flow.request.method = method
+    assert streamed.stream._fault_of_target(ResponseHeaders(1, http.Response.make(status))) is None
+    assert streamed.stream._fault_of_target(ResponseData(1, b"")) is None
+    assert streamed.stream._fault_of_target(ResponseData(1, b"a")) is fault
+
+
 UNSTREAMABLE: dict[str, Callable[[Case], object]] = {
     "not-masked": lambda case: setattr(case.found, "pipeline", None),
     "not-recorded": lambda case: setattr(case.found, "delivered", None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import h2.config
 import h2.connection
@@ -12,11 +12,16 @@ from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
-from mitmproxy import http
-from mitmproxy.test import tutils
+from mitmproxy import http, options
+from mitmproxy.connection import Server
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import RequestHeaders
+from mitmproxy.test import tflow, tutils
 
+from lockgate.errors import LockgateError
 from lockgate.proxy import http2
-from lockgate.proxy.http2 import Allowance, BoundedH2Connection, to_origin_form
+from lockgate.proxy.http2 import Allowance, BoundedH2Connection, BoundedHttp2Client, Standing, to_origin_form
+from lockgate.proxy.latch import Shut
 
 HEAD = [(":method", "POST"), (":scheme", "https"), (":authority", "crm.example"), (":path", "/")]
 
@@ -200,6 +205,37 @@ def test_a_target_that_fails_is_left() -> None:
     (gone,) = pair.frames(goaway(ErrorCodes.INTERNAL_ERROR))
     assert isinstance(gone, h2.events.ConnectionTerminated)
     assert pair.ours.state_machine.state is h2.connection.ConnectionState.CLOSED
+
+
+# What waits for a stream of its target's
+
+
+def raises(error: Exception) -> Callable[[], None]:
+    def require() -> None:
+        raise error
+
+    return require
+
+
+@pytest.mark.parametrize(
+    ("head", "stays"),
+    [
+        pytest.param(Standing(3, tutils.treq(), True, require=lambda: None), True, id="still-allowed"),
+        pytest.param(Standing(3, tutils.treq(), True, require=raises(Shut("no"))), False, id="shut"),
+        pytest.param(Standing(3, tutils.treq(), True, require=raises(LockgateError("no"))), False, id="refused"),
+        pytest.param(RequestHeaders(3, tutils.treq(), True), False, id="nobody-can-say"),
+    ],
+)
+def test_what_waits_is_asked_whether_it_may_still_go(head: RequestHeaders, stays: bool) -> None:
+    known = options.Options()
+    known.add_option("validate_inbound_headers", bool, True, "")  # which mitmproxy's addon for HTTP brings
+    context = Context(tflow.tclient_conn(), known)
+    context.server = Server(address=("crm.example", 443))
+    client = BoundedHttp2Client(context)
+    client.stream_queue[3].append(head)
+    client._drop_what_may_not_go()
+    assert list(client.stream_queue) == ([3] if stays else [])
+    assert client._unsent == ([] if stays else [3])
 
 
 # The shape of a request

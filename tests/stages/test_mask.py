@@ -229,6 +229,18 @@ def test_what_it_gives_to_whom_it_knows_by_a_certificate_stays_too(stage: Mask, 
     assert "set-cookie" not in flow.response.headers
 
 
+@pytest.mark.parametrize("decision", [OPEN, *ALTERING])
+def test_no_trailer_says_what_the_head_would(stage: Mask, make: Make, decision: Decision) -> None:
+    flow, found = make(decision, b"", {})
+    assert found.target is not None
+    found.target = replace(found.target, grpc=True)
+    stage.responseheaders(flow)
+    assert found.trailing is not None
+    of_the_head = ("Content-Length", "Transfer-Encoding", "Content-Type", "Content-Encoding", "Host", "Location")
+    trailers = http.Headers([(name.encode(), b"x") for name in (*of_the_head, "Date")])
+    assert list(found.trailing(trailers)) == ["Date"]
+
+
 def test_echoes_of_the_credential_in_the_head(stage: Mask, make: Make) -> None:
     fields = [("X-Echo", f"a {SECRET} b {SECRET}"), (f"X-{SECRET}", "y"), ("X-Echo", "none")]
     flow, found = make(OPEN, b"", fields, method="HEAD", credential=True)

@@ -69,10 +69,12 @@ def canonical_path(raw: str) -> str:
     """
     require_absolute(raw)
     require_path_characters(raw)
-    path = ESCAPE.sub(normalised, raw)
-    if DOUBLE_ENCODING.search(path):
-        raise RequestUnreadable("the path is percent-encoded twice")
-    require_plain_parts(require_text(path, "path"))
+    path = raw
+    if "%" in raw:
+        path = ESCAPE.sub(normalised, raw)
+        if DOUBLE_ENCODING.search(path):
+            raise RequestUnreadable("the path is percent-encoded twice")
+        require_plain_parts(require_text(path, "path"))
     segments = path.split("/")[1:]
     if len(segments) > MAX_SEGMENTS:
         raise RequestUnreadable(f"the path has more than {MAX_SEGMENTS} segments")
@@ -190,6 +192,8 @@ def parse_query(raw: str) -> dict[str, tuple[str, ...]]:
     non-ASCII characters; for `;`, which some targets separate parameters by (HTML 4.01, B.2.2); for `_method`, by which
     some take another method; for more than `MAX_PARAMETERS`, and more than `MAX_QUERY` characters.
     """
+    if not raw:
+        return {}
     if len(raw) > MAX_QUERY:
         raise RequestUnreadable(f"the query is longer than {MAX_QUERY} characters")
     require_query_characters(raw)

@@ -182,7 +182,7 @@ def _strip(flow: http.HTTPFlow, found: Exchange, target: Target) -> None:
     if found.websocket:
         kept = [field for field in kept if field[0].lower().decode("latin-1") not in websocket.NOT_SENT_ON]
         kept += [(name.encode(), value.encode()) for name, value in websocket.HOP]
-    flow.request.headers = headers = http.Headers(kept)
+    headers.fields = tuple(kept)
     if target.grpc:
         headers["te"] = "trailers"  # some servers take no call without it
     if target.credential is None or found.generation is None:
