@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from mitmproxy.http import HTTPFlow
 from mitmproxy.io import FlowReader
 from rich.console import Console
@@ -38,12 +39,15 @@ MODEL, MODEL_PORT = "api.openai.com", 9444
 SECRETS = {"CRM_TOKEN": "service-account-secret-7f3a9c", "OPENAI_API_KEY": "sk-the-real-key-51c07d"}
 UNMASKED = {"ssn": "536-90-4399", "e-mail": "ada.marsh@customer.example", "card": "4929 4212 3456 7891"}
 QUESTION = "Tell me about customer 42."
+ORDER = "Pay customer 42 a refund of 750 EUR."
+PATIENCE = 300.0  # seconds for the reader to decide
 CALLS = [
     ("deletes a customer", f"DELETE https://{API}/v1/customers/42"),
     ("makes a small refund", f'POST https://{API}/v1/refunds {{"amount": 120, "currency": "EUR"}}'),
     ("tries another host", "GET https://elsewhere.example/"),
 ]
 EXPIRED = "with an expired token"
+APPROVERS = "lockgate-approvals"  # the audience of approvers' tokens
 console = Console(width=110, highlight=False, markup=False)
 
 Event = dict[str, Any]
@@ -53,6 +57,7 @@ def main() -> int:
     formatter = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__, formatter_class=formatter)
     parser.add_argument("--keep-running", action="store_true", help="leave targets and gateway running until Ctrl-C")
+    parser.add_argument("--interactive", action="store_true", help="you decide about what is held, on the page")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with it
     work = ROOT / ".lockgate" / "demo"
@@ -65,9 +70,11 @@ def main() -> int:
             )
             return 1
     certificates.make([API, MODEL], work / "ca.pem", work / "server.pem")
-    port = free_port()
+    port, page = free_port(), free_port()
+    prepare_rules(work, page, options.interactive)
     with target("business_api", work, API_PORT), target("model_server", work, MODEL_PORT), gateway(work, port):
         tell_story(work, port)
+        ask_a_person(work, port, page, interactive=options.interactive)
         try_the_rest(work, port)
         if options.keep_running:
             console.print(f"\nThe gateway listens on 127.0.0.1:{port}; Ctrl-C ends it.")
@@ -81,17 +88,7 @@ def main() -> int:
 
 
 def tell_story(work: Path, port: int) -> None:
-    agent = EXAMPLES / "openai_agents" / "agent.py"
-    given = ["--gateway", f"127.0.0.1:{port}", "--ca", str(ca_bundle(work)), "--state", str(work / "state")]
-    identity = ["--role", "support", "--subject", "support-agent"]
-    command = [str(BIN / "lockgate"), "run", *given, *identity, "--", sys.executable, str(agent), QUESTION]
-    console.print(f'$ lockgate run --role support -- python examples/openai_agents/agent.py "{QUESTION}"')
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-    if done.returncode:
-        sys.exit(f"the agent ended with {done.returncode}:\n{done.stderr}")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = finished(start_agent(work, port, QUESTION))
     tools = iter([event for event in events if event["event"] == "tool"])
     flows = recorded(work, 6)
     rows = [(step(flow), saw(flow, tools), flow) for flow in flows]
@@ -101,6 +98,72 @@ def tell_story(work: Path, port: int) -> None:
     for event in events:
         if event["event"] == "sdk":
             console.print(f"The SDK says of its traces:\n  {event['message']}")
+
+
+def start_agent(work: Path, port: int, question: str) -> subprocess.Popen[str]:
+    agent = EXAMPLES / "openai_agents" / "agent.py"
+    given = ["--gateway", f"127.0.0.1:{port}", "--ca", str(ca_bundle(work)), "--state", str(work / "state")]
+    identity = ["--role", "support", "--subject", "support-agent", "--rules", str(work / "rules")]
+    command = [str(BIN / "lockgate"), "run", *given, *identity, "--", sys.executable, str(agent), question]
+    console.print(f'$ lockgate run --role support -- python examples/openai_agents/agent.py "{question}"')
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(agent: subprocess.Popen[str]) -> list[Event]:
+    """What an agent has said, once it is done."""
+    said, errors = agent.communicate(timeout=120)
+    if agent.returncode:
+        sys.exit(f"the agent ended with {agent.returncode}:\n{errors}")
+    return [json.loads(line) for line in said.splitlines()]
+
+
+# What needs a person
+
+
+def ask_a_person(work: Path, port: int, page: int, *, interactive: bool) -> None:
+    """A refund that is above the limit: it waits, somebody of finance decides, and the agent's call returns."""
+    console.print()
+    before = len(recorded(work, 6))
+    agent = start_agent(work, port, ORDER)
+    token = dev.mint(work / "state", ["finance"], 3600, time.time(), subject="finance-approver", audience=APPROVERS)
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{page}", headers={"Authorization": f"Bearer {token}"}, trust_env=False
+    ) as approver:
+        (held,) = until(lambda: approver.get("/api/approvals?state=pending").json()["approvals"], 60, "it is held")
+        one = approver.get(f"/api/approvals/{held['id']}").json()
+        console.print(f"Held: {held['verb']} {held['target']} {held['resource']}, of {held['requester']['subject']}")
+        console.print(f"  {one['request']['body']}")
+        console.print(f"  {held['rules'][0]}: {one['holds'][0]['reason']}")
+        console.print(f"  http://127.0.0.1:{page}/approvals/{held['id']}")
+        if interactive:
+            console.print(
+                f"Decide there, within {PATIENCE:g} seconds. Sign in with this token of an approver:\n{token}"
+            )
+        else:
+            decision = {"decision": "approve", "digest": one["digest"], "reason": "Ticket 4711"}
+            reply = approver.post(f"/api/approvals/{held['id']}", json=decision)
+            reply.raise_for_status()
+            console.print("Approved by finance-approver, through the API, for the reason: Ticket 4711")
+        until(lambda: approver.get(f"/api/approvals/{held['id']}").json()["state"] != "pending", PATIENCE, "decided")
+    events = finished(agent)
+    tools = iter([event for event in events if event["event"] == "tool"])
+    flows = [flow for flow in recorded(work, before + 3)[before:] if flow.request.host == API]
+    rows = [("the model lets the agent pay a refund", saw(flow, tools), flow) for flow in flows]
+    show("What a person had to approve", rows, work)
+    answer = next(event for event in events if event["event"] == "answer")
+    console.print(f"\nThe agent answers:\n  {answer['text']}\n")
+
+
+def until(holds: Callable[[], Any], seconds: float, what: str) -> Any:
+    """What `holds` gives once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        if time.monotonic() > end:
+            sys.exit(f"Not within {seconds:g} seconds: {what}.")
+        time.sleep(0.1)
+    return found
 
 
 def step(flow: HTTPFlow) -> str:
@@ -134,7 +197,7 @@ def saw(flow: HTTPFlow, tools: Iterator[Event]) -> str:
 
 
 def try_the_rest(work: Path, port: int) -> None:
-    seen_before = len(recorded(work, 6))
+    seen_before = len(recorded(work, 10))
     state = work / "state"
     token = dev.mint(state, ["support"], 3600, time.time(), subject="support-agent")
     expired = dev.mint(state, ["support"], 60, time.time() - 7200, subject="support-agent")
@@ -213,6 +276,8 @@ def explained(record: Event) -> str:
         lines.append(f"{decision['verdict']} {decision['rule'] or ''}")
     if refusal:
         lines.append(f"refused {refusal['status']}")
+    if (approval := record.get("approval")) and approval["id"]:
+        lines.append(f"approved, after {approval['waited']:.1f} s")
     if record["masks"]:
         lines.append("masked " + ", ".join(f"{path} x{count}" for path, count in record["masks"].items()))
     if record["injected"]:
@@ -263,6 +328,18 @@ def look(work: Path) -> None:
 # Processes
 
 
+def prepare_rules(work: Path, page: int, interactive: bool) -> None:
+    """The rules of `rules/`, but for where the approvals page is, since its port may be in use, and for how long a
+    reader may take.
+    """
+    shutil.copytree(ROOT / "rules", work / "rules")
+    file = work / "rules" / "gateway.yaml"
+    text = file.read_text()
+    assert "127.0.0.1:8765" in text
+    listen = f"127.0.0.1:{page}" + (f"\n  wait: {PATIENCE:g}s" if interactive else "")
+    file.write_text(text.replace("127.0.0.1:8765", listen))
+
+
 @contextmanager
 def target(program: str, work: Path, port: int) -> Iterator[None]:
     log = work / f"{program}.jsonl"
@@ -276,7 +353,7 @@ def target(program: str, work: Path, port: int) -> Iterator[None]:
 def gateway(work: Path, port: int) -> Iterator[None]:
     command = [str(BIN / "mitmdump"), "-s", "addons/main.py", "-p", str(port)]
     settings = {
-        "lockgate_rules": "rules",
+        "lockgate_rules": work / "rules",
         "lockgate_recordings": work / "recordings",
         "lockgate_state": work / "state",
         "confdir": work / "ca",

@@ -19,7 +19,7 @@ from agents import Agent, Runner, function_tool
 CRM = "https://api.crm.example"
 
 os.environ.setdefault("OPENAI_API_KEY", "placeholder")
-crm = httpx.AsyncClient(base_url=CRM, timeout=30)
+crm = httpx.AsyncClient(base_url=CRM, timeout=httpx.Timeout(30, read=600))  # a person may have to decide first
 
 
 @function_tool
@@ -34,8 +34,14 @@ async def export_customers() -> str:
     return await asked("GET", "/v1/customers/export")
 
 
-async def asked(method: str, path: str) -> str:
-    answer = await crm.request(method, path)
+@function_tool
+async def make_refund(amount: int, currency: str) -> str:
+    """Pay an amount back."""
+    return await asked("POST", "/v1/refunds", {"amount": amount, "currency": currency})
+
+
+async def asked(method: str, path: str, document: object = None) -> str:
+    answer = await crm.request(method, path, json=document)
     tell(event="tool", request=f"{method} {CRM}{path}", status=answer.status_code, body=answer.text)
     return answer.text
 
@@ -57,7 +63,7 @@ async def main() -> None:
         name="Support",
         model="gpt-5-mini",
         instructions="You help support staff. Use the tools; say what you could not do, and why.",
-        tools=[get_customer, export_customers],
+        tools=[get_customer, export_customers, make_refund],
     )
     result = Runner.run_streamed(agent, " ".join(sys.argv[1:]) or "Tell me about customer 42.")
     deltas = 0

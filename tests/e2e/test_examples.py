@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from harness.gateway import ROOT, Gateway, MakeGateway
+from harness.gateway import ROOT, Gateway, MakeGateway, free_port
 from harness.git_server import AUTHOR, GitServer, git
 from harness.mcp_server import TICKET, McpServer
 from harness.npm import install
@@ -123,6 +123,7 @@ def targets(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
 def documented() -> dict[str, str]:
     """The files of `rules/`, with what `examples/README.md` puts beside them."""
     files = {str(path.relative_to(ROOT / "rules")): path.read_text() for path in (ROOT / "rules").rglob("*.yaml")}
+    files["gateway.yaml"] = files["gateway.yaml"].replace("127.0.0.1:8765", f"127.0.0.1:{free_port()}")
     blocks = SNIPPET.findall((EXAMPLES / "README.md").read_text())
     assert len(blocks) == 3
     for name, text in blocks:
