@@ -38,8 +38,19 @@ REASONS = {
 }
 # https://grpc.github.io/grpc/core/md_doc_statuscodes.html; UNAVAILABLE says that it can be tried again.
 GRPC_STATUS = {
-    202: 14, 400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 407: 16,
-    409: 9, 413: 8, 415: 12, 429: 8, 502: 14, 503: 14,
+    202: 14,
+    400: 3,
+    401: 16,
+    403: 7,
+    404: 12,
+    405: 12,
+    407: 16,
+    409: 9,
+    413: 8,
+    415: 12,
+    429: 8,
+    502: 14,
+    503: 14,
 }
 GRPC_INTERNAL = 13
 GRPC_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
