@@ -95,11 +95,14 @@ class StoreUnavailable(LockgateError):
 
 
 class NotDelivered(LockgateError):
-    """Raised when a notice did not arrive: why, without any secret, and whether it may be tried `again`."""
+    """Raised when a notice did not arrive: why, without any secret, and whether it may be tried `again`, which is not
+    before so many seconds `after`.
+    """
 
-    def __init__(self, reason: str, *, again: bool = True) -> None:
+    def __init__(self, reason: str, *, again: bool = True, after: float = 0.0) -> None:
         super().__init__(reason)
         self.again = again
+        self.after = after
 
 
 class Unanswered(LockgateError):

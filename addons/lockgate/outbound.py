@@ -16,14 +16,15 @@ from lockgate.model import Sensitive
 
 
 class Reply(Sensitive):
-    """An answer, in which secrets may be."""
+    """An answer, in which secrets may be. `retry_after` is the field as it came (RFC 9110, 10.2.3)."""
 
-    __slots__ = ("body", "content_type", "status")
+    __slots__ = ("body", "content_type", "retry_after", "status")
 
-    def __init__(self, status: int, content_type: str | None, body: bytes) -> None:
+    def __init__(self, status: int, content_type: str | None, body: bytes, retry_after: str | None = None) -> None:
         self.status = status
         self.content_type = content_type
         self.body = body
+        self.retry_after = retry_after
 
 
 async def ask(
@@ -40,7 +41,7 @@ async def ask(
     """The whole answer to one request, had before `ends_at` (by the clock of the running loop) or not at all.
 
     `form` are the fields of its body, `content` is the body where it is no form; `largest` is how many bytes an
-    answer's body may have.
+    answer's body may have; where it is 0 the body is not read at all.
     Follows no redirect, takes no proxy or anything else from the environment, and trusts `ca` (PEM) where it is given,
     the public CAs otherwise. Raises Unanswered, which quotes nothing that went over the wire.
     """
@@ -56,7 +57,9 @@ async def ask(
                     method, url, headers={"Accept-Encoding": "identity", **headers}, data=form, content=content
                 ) as response,
             ):
-                return Reply(response.status_code, response.headers.get("content-type"), await body(response, largest))
+                content_type, retry_after = (response.headers.get(name) for name in ("content-type", "retry-after"))
+                answer = await body(response, largest) if largest else b""
+                return Reply(response.status_code, content_type, answer, retry_after)
     except (TimeoutError, httpx.TimeoutException):
         raise Unanswered("no whole answer in time") from None
     except httpx.ConnectError as error:

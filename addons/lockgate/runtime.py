@@ -143,8 +143,12 @@ class Runtime:
         self.warm()
 
     def _tell(self, happening: Happening, approval: Approval) -> None:
+        """Telling somebody decides nothing: whatever goes wrong with it, the hold stands as it is."""
         config = self.current.generation.gateway.approvals
-        self.notifications.send(config.notify, notice_of(happening, approval, config.url))
+        try:
+            self.notifications.send(config.notify, notice_of(happening, approval, config.url))
+        except Exception as fault:  # noqa: BLE001
+            log.error("Nobody was told of approval %s: %s.", approval.id, type(fault).__name__)  # noqa: TRY400
 
     async def _secret(self, source: SecretSource) -> str:
         return await self.credentials.secret(source)

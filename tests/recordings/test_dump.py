@@ -11,7 +11,7 @@ from mitmproxy.io import FlowReader
 from mitmproxy.test import tflow, tutils
 
 from lockgate.recordings.delivered import Delivered
-from lockgate.recordings.dump import event_state, flow_state, loads, plain, stopped_state
+from lockgate.recordings.dump import entry, event_state, flow_state, loads, plain, stopped_state
 from lockgate.recordings.tnetstring import dumps
 
 SECRET = "s3cr3t-value"
@@ -347,6 +347,18 @@ def test_a_value_of_another_type_is_refused_without_showing_it() -> None:
     with pytest.raises(ValueError, match="a Holder cannot be recorded") as caught:
         plain({"a": [Holder()]})
     assert SECRET not in str(caught.value)
+
+
+def test_an_entry_that_many_records_share_is_as_one_of_their_own(
+    http_flow: http.HTTPFlow, projection: dict[str, Any]
+) -> None:
+    principal = {"subject": f"agent {JWT}", "roles": ("support",), "token_id": None}
+    own = flow_state(http_flow, projection | {"principal": principal})
+    shared = flow_state(http_flow, projection | {"principal": entry(**principal)})
+    assert shared == own
+    assert dumps(shared) == dumps(own)
+    assert JWT not in repr(shared)
+    assert lockgate(shared)["principal"] == {"subject": "agent [redacted]", "roles": ["support"], "token_id": None}
 
 
 @pytest.mark.parametrize("data", [b"", b"1:", b"5:hello,", b"x", b"4:1:a,}", b"1" * 20, b"6:0:]0:~}"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,49 @@ async def test_a_request_from_intent_to_record(
     assert replay(directory / JOURNAL).intents == {}
     assert events(directory) == ["start", "stop"]
     assert verify(directory).fault is None
+
+
+async def test_a_record_is_made_when_nobody_waits(recorder: Recorder, directory: Path, make_state: MakeState) -> None:
+    made = []
+
+    def make() -> dict[str, Any]:
+        made.append("a")
+        return make_state("a")
+
+    await recorder.intent("a", make_state("a", response=False))
+    recorder.finish_soon("a", make, "done")
+    assert made == []
+    await until(lambda: ids(directory))
+    recorder.close()
+    assert made == ids(directory) == ["a"]
+    assert replay(directory / JOURNAL).intents == {}
+
+
+async def test_a_record_that_was_to_be_made_is_made_at_the_end(
+    recorder: Recorder, directory: Path, make_state: MakeState
+) -> None:
+    for flow_id in "ab":
+        await recorder.intent(flow_id, make_state(flow_id, response=False))
+        recorder.finish_soon(flow_id, partial(make_state, flow_id), "done")
+    recorder.close()
+    assert ids(directory) == ["a", "b"]
+    assert replay(directory / JOURNAL).intents == {}
+    with pytest.raises(RecordingUnavailable, match="closed"):
+        recorder.finish_soon("c", partial(make_state, "c"), "done")
+
+
+async def test_an_intent_stays_open_where_no_record_can_be_made(
+    recorder: Recorder, directory: Path, make_state: MakeState
+) -> None:
+    def make() -> dict[str, Any]:
+        raise ValueError("078-05-1120")
+
+    await recorder.intent("a", make_state("a", response=False))
+    recorder.finish_soon("a", make, "done")
+    recorder.close()
+    assert events(directory) == ["start", "unrecordable", "stop"]
+    assert set(replay(directory / JOURNAL).intents) == {"a"}
+    assert b"078-05-1120" not in b"".join(path.read_bytes() for path in in_order(directory))
 
 
 async def test_stock_mitmproxy_reads_everything(recorder: Recorder, directory: Path, make_state: MakeState) -> None:

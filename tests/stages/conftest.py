@@ -101,6 +101,7 @@ class Kept:
     intents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     records: list[tuple[str, dict[str, Any], Outcome]] = field(default_factory=list)
+    made_soon: list[str] = field(default_factory=list)
     fault: Exception | None = None
 
     async def intent(self, flow_id: str, state: dict[str, Any]) -> None:
@@ -113,6 +114,10 @@ class Kept:
 
     def finish(self, flow_id: str, state: dict[str, Any], outcome: Outcome) -> None:
         self.records.append((flow_id, state, outcome))
+
+    def finish_soon(self, flow_id: str, make: Callable[[], dict[str, Any]], outcome: Outcome) -> None:
+        self.made_soon.append(flow_id)
+        self.finish(flow_id, make(), outcome)
 
 
 @pytest.fixture

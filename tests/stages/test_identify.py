@@ -265,6 +265,30 @@ async def test_a_fresh_token_of_the_same_principal_is_taken(
     assert identity(exchange(flow)) == (fresh, OTHER, fresh, OTHER)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+async def test_on_the_same_connection_the_same_value_is_read_once(stage: Identify, asks: Ask, reverse: bool) -> None:
+    first = asks(reverse=reverse)
+    await stage.requestheaders(first)
+    same, other = on(first, asks(reverse=reverse)), on(first, asks(OTHER, reverse=reverse))
+    await stage.requestheaders(same)
+    await stage.requestheaders(other)
+    assert exchange(same).presented is exchange(first).presented
+    assert identity(exchange(other))[1] == OTHER
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("values", [(), (TOKEN,), (f"Bearer {TOKEN}",) * 2])
+async def test_what_was_presented_before_stands_for_no_other_value(
+    stage: Identify, ask: Ask, asks: Ask, reverse: bool, values: tuple[str, ...]
+) -> None:
+    first = asks(reverse=reverse)
+    await stage.requestheaders(first)
+    name = "Authorization" if reverse else "Proxy-Authorization"
+    flow = ask("GET", "http://plain.example/v1/x", fields=[(name, value) for value in values], reverse=reverse)
+    refusal = await refusal_of(stage.requestheaders, on(first, flow))
+    assert refusal.status in (401, 407)
+
+
 async def test_the_rules_may_give_the_same_token_other_roles(
     stage: Identify, asks: Ask, tokens: Any, principal: Principal
 ) -> None:

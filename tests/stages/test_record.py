@@ -201,6 +201,38 @@ async def test_an_answer_that_nobody_masked_is_not_kept(stage: Record, decided: 
     assert state["request"] is not None
 
 
+async def test_an_answer_that_nobody_masked_stays_out_of_a_record_that_is_made_later(
+    stage: Record, decided: Targeted, kept: Any
+) -> None:
+    """A door that stays shut refuses it in the meantime."""
+    made: list[Callable[[], dict[str, Any]]] = []
+    kept.finish_soon = lambda _flow_id, make, _outcome: made.append(make)
+    flow = decided(answer=b"078-05-1120")
+    await stage.response(flow)
+    change(flow, refusal=DENIED)
+    (make,) = made
+    state = make()
+    assert state["response"] is None
+    assert lockgate(state)["refusal"] == {"status": 403, "detail": "No."}
+
+
+@pytest.mark.parametrize(
+    ("hook", "size", "soon"),
+    [
+        pytest.param("response", 10, True, id="an answer"),
+        pytest.param("response", record.LARGE + 1, False, id="a large one, which is scrubbed off the loop"),
+        pytest.param("error", 10, False, id="none"),
+    ],
+)
+async def test_the_answer_does_not_wait_for_its_record(
+    stage: Record, decided: Targeted, kept: Any, hook: str, size: int, soon: bool
+) -> None:
+    flow = decided(answer=b"x" * size)
+    await getattr(stage, hook)(flow)
+    assert kept.made_soon == [flow.id] * soon
+    assert [flow_id for flow_id, _, _ in kept.records] == [flow.id]
+
+
 async def test_an_intent_has_no_answer(stage: Record, decided: Targeted, kept: Any) -> None:
     flow = decided(answer=b"078-05-1120")
     await stage.request(flow)

@@ -17,6 +17,7 @@ ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "
 
 async def deliver(notifier: CommandNotifier, notice: Notice, seconds: float) -> None:
     """Raises NotDelivered where it cannot be run, fails, or is not done in time: it and what it started are killed."""
+    command = notifier.command[0]
     environment = {known: os.environ[known] for known in ENVIRONMENT if known in os.environ}
     try:
         process = await asyncio.create_subprocess_exec(
@@ -29,12 +30,13 @@ async def deliver(notifier: CommandNotifier, notice: Notice, seconds: float) -> 
             start_new_session=True,
         )
     except OSError as error:
-        raise NotDelivered(f"{notifier.command[0]} cannot be run: {error.strerror}", again=False) from None
+        lasting = isinstance(error, (FileNotFoundError, PermissionError))
+        raise NotDelivered(f"{command} cannot be run: {error.strerror}", again=not lasting) from None
     try:
         async with asyncio.timeout(seconds):
             await process.communicate(json.dumps(notice.document()).encode() + b"\n")
     except TimeoutError:
-        raise NotDelivered(f"{notifier.command[0]} was not done after {seconds:g} seconds", again=False) from None
+        raise NotDelivered(f"{command} was not done after {seconds:g} seconds", again=False) from None
     finally:
         if process.returncode is None:
             try:
@@ -42,5 +44,5 @@ async def deliver(notifier: CommandNotifier, notice: Notice, seconds: float) -> 
             except ProcessLookupError:  # it has ended just now
                 pass
             await process.wait()
-    if process.returncode:
-        raise NotDelivered(f"{notifier.command[0]} ended with exit code {process.returncode}")
+    if code := process.returncode:
+        raise NotDelivered(f"{command} ended {f'with exit code {code}' if code > 0 else f'by signal {-code}'}")

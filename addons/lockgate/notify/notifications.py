@@ -7,6 +7,9 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import urlsplit
 
 from lockgate.errors import NotDelivered, SecretUnavailable
 from lockgate.model import CommandNotifier, MailNotifier, Notifier, SecretSource, SlackNotifier, WebhookNotifier
@@ -15,10 +18,21 @@ from lockgate.notify.notice import Notice
 
 WITHIN = 10.0  # seconds for one delivery
 PAUSES = (1.0, 4.0, 15.0, 60.0)  # seconds before it is tried again, a little more or less
-MOST = 500  # deliveries under way
-AT_ONCE = 4
+LONGEST_PAUSE = 300.0  # seconds that a server may ask for: what comes later than that helps nobody
+MOST = 500  # notices under way, to one notifier
+AT_ONCE = 4  # deliveries, to one notifier
+LET_GO = 1.0  # seconds at the end, for commands to be killed and connections to be cut
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Lane:
+    """What is under way to one notifier: one that is dead or slow holds up no other."""
+
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    dropped: int = 0
 
 
 class Notifications:
@@ -35,47 +49,64 @@ class Notifications:
         self._secret = secret
         self._pauses = pauses
         self._within = within
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._dropped = 0
+        self._lanes: dict[Notifier, Lane] = {}
+        self._closed = False
 
     def send(self, notifiers: Sequence[Notifier], notice: Notice) -> None:
-        """Tell everybody who wants to know of such a thing. Never waits, never fails."""
+        """Tell everybody who wants to know of such a thing. Never waits, never fails; tells nobody once closed."""
         for notifier in notifiers:
-            if notice.happening not in notifier.on:
-                continue
-            if len(self._under_way) >= MOST:
-                self._dropped += 1
-                if self._dropped == 1:
-                    log.error("Notices are dropped: %d are under way already.", MOST)
-                continue
-            task = asyncio.get_running_loop().create_task(self._deliver(notifier, notice), name="lockgate notice")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            if notice.happening in notifier.on and not self._closed:
+                self._begin(notifier, notice)
 
     async def close(self, within: float) -> None:
         """Wait for what is under way, for so many seconds; what is not done then is let go."""
-        if self._under_way:
-            await asyncio.wait(list(self._under_way), timeout=within)
-        for task in list(self._under_way):
-            task.cancel()
+        self._closed = True
+        under_way = [task for lane in self._lanes.values() for task in lane.tasks]
+        if not under_way:
+            return
+        _, left = await asyncio.wait(under_way, timeout=within)
+        if left:
+            log.warning("The gateway ends: %d notices are not delivered.", len(left))
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=LET_GO)
 
-    async def _deliver(self, notifier: Notifier, notice: Notice) -> None:
+    def _begin(self, notifier: Notifier, notice: Notice) -> None:
+        lane = self._lanes.setdefault(notifier, Lane())
+        if len(lane.tasks) >= MOST:
+            if not lane.dropped:
+                log.error("Notices by %s are dropped: %d are under way already.", name(notifier), MOST)
+            lane.dropped += 1
+            return
+        task = asyncio.create_task(self._deliver(notifier, notice, lane.turns), name="lockgate notice")
+        lane.tasks.add(task)
+        task.add_done_callback(partial(self._ended, notifier))
+
+    def _ended(self, notifier: Notifier, task: asyncio.Task[None]) -> None:
+        lane = self._lanes[notifier]
+        lane.tasks.discard(task)
+        if not lane.tasks:
+            del self._lanes[notifier]
+            if lane.dropped:
+                log.error("Notices by %s: %d were dropped.", name(notifier), lane.dropped)
+
+    async def _deliver(self, notifier: Notifier, notice: Notice, turns: asyncio.Semaphore) -> None:
         for pause in (*self._pauses, None):
             try:
-                async with self._turns:
+                async with turns:
                     await self._once(notifier, notice)
             except (NotDelivered, SecretUnavailable) as error:
-                if pause is None or (isinstance(error, NotDelivered) and not error.again):
+                wait = until_next(error, pause)
+                if wait is None:
                     log.error("Nobody was told by %s of approval %s: %s.", name(notifier), notice.approval_id, error)  # noqa: TRY400
                     return
+                await asyncio.sleep(wait)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is only about telling somebody
-                log.error("Nobody was told by %s: %s.", name(notifier), type(fault).__name__)  # noqa: TRY400
+                kind = type(fault).__name__
+                log.error("Nobody was told by %s of approval %s: %s.", name(notifier), notice.approval_id, kind)  # noqa: TRY400
                 return
             else:
-                self._dropped = 0
                 return
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - it keeps no secret
 
     async def _once(self, notifier: Notifier, notice: Notice) -> None:
         """Raises NotDelivered, SecretUnavailable."""
@@ -84,7 +115,7 @@ class Notifications:
             secret = await self._secret(notifier.secret)
             await webhook.deliver(notifier, notice, secret, ends_at, time.time())
         elif isinstance(notifier, SlackNotifier):
-            await slack.deliver(notice, await self._secret(notifier.url), ends_at)
+            await slack.deliver(notice, await self._secret(notifier.url), ends_at, time.time())
         elif isinstance(notifier, MailNotifier):
             password = await self._secret(notifier.password) if notifier.password else ""
             await mail.deliver(notifier, notice, password, self._within)
@@ -92,10 +123,18 @@ class Notifications:
             await command.deliver(notifier, notice, self._within)
 
 
+def until_next(error: NotDelivered | SecretUnavailable, pause: float | None) -> float | None:
+    """The seconds to wait before it is tried again, after `pause` as a rule; None where it is not."""
+    after = error.after if isinstance(error, NotDelivered) else 0.0
+    if pause is None or after > LONGEST_PAUSE or (isinstance(error, NotDelivered) and not error.again):
+        return None
+    return max(pause * random.uniform(0.8, 1.2), after)  # noqa: S311 - it keeps no secret
+
+
 def name(notifier: Notifier) -> str:
     """Which it is, for an operator; of a URL the host at most."""
     if isinstance(notifier, WebhookNotifier):
-        return f"the webhook at {notifier.url.split('/')[2]}"
+        return f"the webhook at {urlsplit(notifier.url).netloc}"
     if isinstance(notifier, MailNotifier):
         return f"mail by {notifier.host}"
     return f"the command {notifier.command[0]}" if isinstance(notifier, CommandNotifier) else "Slack"

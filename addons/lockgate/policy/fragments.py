@@ -47,11 +47,11 @@ def written(
     }
 
 
-def whole_number(message: str, *examples: int) -> Fragment:
+def whole_number(message: str, *examples: int, most: int = 9999) -> Fragment:
     return {
         "type": "integer",
         "minimum": 1,
-        "maximum": 9999,
+        "maximum": most,
         "errorMessage": message,
         **({"examples": list(examples)} if examples else {}),
     }

@@ -153,8 +153,8 @@ def flow_state(
         state["messages"] = notes.messages(state["messages"], content=1)
     done = CONNECTIONS | MESSAGES if state["type"] == "http" else CONNECTIONS
     state = {name: entry if name in done else plain(entry) for name, entry in state.items()}
-    state["comment"] = shaped(state["comment"])
-    state["metadata"] = {"lockgate": {**shaped(plain(projection)), **notes.entries()}}
+    state["comment"] = clean(state["comment"])
+    state["metadata"] = {"lockgate": {**clean(projection), **notes.entries()}}
     return state
 
 
@@ -364,15 +364,23 @@ def plain(value: Any) -> Any:
     raise ValueError(f"a {type(value).__name__} cannot be recorded")
 
 
-def shaped(value: Any) -> Any:
-    """Plain values with what looks like a token taken out of every string."""
+def clean(value: Any) -> Any:
+    """As `plain`, with what looks like a token taken out of every string. What is `Written` has been through this."""
+    if value is None or type(value) in (Written, bool, float):
+        return value
     if isinstance(value, str):
-        return redact.shapes(value.encode()).decode() if redact.may_have_shape(value) else value
-    if isinstance(value, dict):
-        return {key: shaped(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [shaped(entry) for entry in value]
-    return value
+        text: str = plain(value)
+        return redact.shapes(text.encode()).decode() if redact.may_have_shape(text) else text
+    if isinstance(value, MAPPINGS):
+        return {plain(str(key)): clean(member) for key, member in value.items()}
+    if isinstance(value, SEQUENCES):
+        return [clean(member) for member in value]
+    return plain(value)
+
+
+def entry(**members: Any) -> Written:
+    """A part of a projection that many records share: cleaned and serialised once."""
+    return Written(clean(members))
 
 
 def moment(now: float) -> str:
@@ -385,7 +393,7 @@ def event_state(kind: str, details: Mapping[str, Any], now: float) -> State:
 
     It is answered (204), since stock mitmdump prints nothing of a flow that is not.
     """
-    body = json.dumps(shaped(plain(details)), indent=2).encode()
+    body = json.dumps(clean(details), indent=2).encode()
     headers = http.Headers(content_type="application/json")
     request = http.Request.make("POST", f"https://{HOST}/events/{kind}", body, headers)
     request.timestamp_start = request.timestamp_end = now

@@ -33,6 +33,7 @@ PENDING_BYTES = 256 * 1024 * 1024
 RETRY = 1.0  # seconds between attempts after a fault
 RECORD_DELAY = 0.05  # seconds that records wait at most while intents keep coming
 OVERHEAD = 4096  # bytes a state takes beside its bodies, about
+SOON = 0.005  # seconds until a record that nobody waits for is made
 
 
 @dataclass(slots=True)
@@ -77,6 +78,8 @@ class Recorder:
         self._fault: str | None = "the recording has not started"
         self._fault_since = 0.0
         self._closing = False
+        # Only the loop's thread touches this.
+        self._unmade: deque[tuple[str, Callable[[], State], Outcome]] = deque()
         # Only the writer's thread touches these.
         self._taken: list[Waiting] = []
         self._written = time.monotonic()
@@ -138,6 +141,28 @@ class Recorder:
         """
         self._queue(Finished(flow_id, state, OUTCOMES[outcome]))
 
+    def finish_soon(self, flow_id: str, make: Callable[[], State], outcome: Outcome) -> None:
+        """As `finish`, with a state that is made a moment later, by the loop's thread: its answer need not wait for it.
+
+        Where it cannot be made the intent stays open, so that the next start makes a record of it.
+        """
+        if self._closing:
+            raise RecordingUnavailable("the recording is closed")
+        self._unmade.append((flow_id, make, outcome))
+        asyncio.get_running_loop().call_later(SOON, self._make_next)
+
+    def _make_next(self) -> None:
+        if not self._unmade:
+            return  # `close` has made it
+        flow_id, make, outcome = self._unmade.popleft()
+        try:
+            try:
+                self.finish(flow_id, make(), outcome)
+            except (ValueError, TypeError, KeyError) as error:
+                self.event("unrecordable", {"flow_id": flow_id, "error": type(error).__name__})
+        except RecordingUnavailable as error:
+            log.error("recordings: %s; what was sent is recorded at the next start", error)  # noqa: TRY400
+
     def event(self, kind: str, details: Mapping[str, Any]) -> None:
         """Queue the record of something that is no flow: `reload`, `approval`. `details`: plain values.
 
@@ -162,6 +187,8 @@ class Recorder:
         """
         if self._thread is None:
             return
+        while self._unmade:
+            self._make_next()
         self.event("stop", {})
         with self._wake:
             self._closing = True

@@ -132,10 +132,17 @@ def is_secret_name(name: bytes, names: Names, query: bool) -> bool:
 
 
 def is_secret_header(name: bytes, names: Names) -> bool:
+    return (known_header if len(name) <= NAME_KEPT else look_at_header)(name, names)
+
+
+def look_at_header(name: bytes, names: Names) -> bool:
     lower = name.decode("latin-1").strip().lower()
     # CGI makes `_` and `-` the same (RFC 3875, 4.1.18).
     return lower in HEADERS or lower.replace("_", "-") in names.headers or HEADER_FAMILIES.search(lower) is not None
 
+
+NAME_KEPT = 64  # bytes: what of longer names was found is not remembered
+known_header = lru_cache(maxsize=4096)(look_at_header)
 
 CHALLENGES = (b"www-authenticate", b"proxy-authenticate")
 SCHEME = re.compile(rb"(?i)^\s*(bearer|basic|dpop|negotiate|ntlm|token)\s+[\w.~+/=-]{8,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from functools import lru_cache
 
 from mitmproxy import http
 
@@ -77,7 +78,7 @@ class Identify:
     async def _identify(self, flow: http.HTTPFlow, found: Exchange, status: int) -> None:
         session, presented = found.session, None
         try:
-            presented = session.presented if session.tunnel else read_presented(found.identity_values)
+            presented = session.presented if session.tunnel else _presented(session, found.identity_values)
             held = presented is not None and presented.token in self._held
             if not held and self._attempts.too_many(flow.client_conn.peername[0], time.monotonic()):
                 raise Refused(TOO_MANY)
@@ -109,12 +110,12 @@ class Identify:
 
     async def _verified(self, flow: http.HTTPFlow, found: Exchange, token: str) -> Principal:
         """Whom a token identifies by the rules now in force, which may be others after a wait."""
-        exchanging = _is_for_exchange(flow)
+        exchanging, local = _is_for_exchange(flow), _is_loopback(flow.client_conn.peername[0])
         while True:
             current = self._runtime.current
             found.generation = current.generation
             try:
-                return current.verifier.verify(token, time.time(), _is_loopback(flow), exchanging)
+                return current.verifier.verify(token, time.time(), local, exchanging)
             except AssertionUnverified:
                 await current.verifier.verify_assertion(token, time.time())
             except (UnknownKey, KeysUnavailable):
@@ -141,5 +142,12 @@ def _is_for_exchange(flow: http.HTTPFlow) -> bool:
     return own_page(flow) == "/saml"
 
 
-def _is_loopback(flow: http.HTTPFlow) -> bool:
-    return ipaddress.ip_address(flow.client_conn.peername[0]).is_loopback
+def _presented(session: Session, values: tuple[str, ...]) -> Presented | None:
+    """What is presented; as it was read before, where a connection presents the same again. Raises TokenRejected."""
+    known = session.presented
+    return known if known is not None and values == (known.value,) else read_presented(values)
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback

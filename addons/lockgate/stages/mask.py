@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Set
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -56,16 +57,18 @@ BESIDE_MASKS = frozenset(
 # Alt-Svc leads the client around the gateway.
 NEVER = (*HOP_BY_HOP, "alt-svc", "proxy-authenticate", "proxy-authentication-info")
 CREDENTIALS = ("set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "authorization", "cookie")
-OF_THE_ORIGINAL = (
-    "etag",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "signature",
-    "signature-input",
-    "accept-ranges",
-    "content-encoding",
+OF_THE_ORIGINAL = frozenset(
+    {
+        b"etag",
+        b"content-md5",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"signature",
+        b"signature-input",
+        b"accept-ranges",
+        b"content-encoding",
+    }
 )
 # What no trailer may say (RFC 9110, 6.5.1).
 OF_THE_HEAD = frozenset({"content-length", "transfer-encoding", "content-type", "content-encoding", "host", "location"})
@@ -276,8 +279,7 @@ def _reframe_stream(response: http.Response, found: Exchange, pipeline: Pipeline
         headers.pop("content-length", None)
         headers["transfer-encoding"] = "chunked"
     if _alters(found):
-        for name in OF_THE_ORIGINAL:
-            headers.pop(name, None)
+        _take_out(headers, OF_THE_ORIGINAL)
 
 
 def _is_partial(status: int | None, content_type: str | None) -> bool:
@@ -325,16 +327,16 @@ def _reframe(flow: http.HTTPFlow, found: Exchange, changed: bool) -> None:
     response = flow.response
     assert response is not None
     headers = response.headers
-    headers.pop("transfer-encoding", None)
-    bodyless = _is_bodyless(flow)
-    if changed or _alters(found):
-        for name in OF_THE_ORIGINAL:
-            headers.pop(name, None)
-        if bodyless:
-            headers.pop("content-length", None)
-    if response.status_code == 204:
-        headers.pop("content-length", None)  # RFC 9110, 8.6
-    if found.target is not None and found.target.grpc:
-        headers.pop("content-length", None)
-    elif not bodyless:
+    bodyless, grpc = _is_bodyless(flow), found.target is not None and found.target.grpc
+    other = changed or _alters(found)
+    gone = OF_THE_ORIGINAL | {b"transfer-encoding"} if other else {b"transfer-encoding"}
+    if grpc or response.status_code == 204 or (bodyless and other):  # RFC 9110, 8.6
+        gone |= {b"content-length"}
+    _take_out(headers, gone)
+    if not (grpc or bodyless):
         headers["content-length"] = str(len(response.raw_content or b""))
+
+
+def _take_out(headers: http.Headers, names: Set[bytes]) -> None:
+    """Take fields out by their names in lower case, all of them in one pass."""
+    headers.fields = tuple(field for field in headers.fields if field[0].lower() not in names)

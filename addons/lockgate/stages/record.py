@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from mitmproxy import http
 
 from lockgate.errors import BodyUnreadable, MaskingFailed, RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
-from lockgate.model import Decision, Principal
+from lockgate.model import Considered, Decision, Principal
 from lockgate.policy.generation import Generation
 from lockgate.recordings.delivered import Delivered
-from lockgate.recordings.dump import flow_state
+from lockgate.recordings.dump import State, entry, flow_state
 from lockgate.recordings.recorder import Outcome
 from lockgate.recordings.redact import Found
 from lockgate.recordings.redactions import compile_redactions
 from lockgate.recordings.strangers import PERIOD
+from lockgate.recordings.tnetstring import Written
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -48,7 +49,7 @@ class Record:
             await found.spend()  # what was approved is used up before there is an intent, so that it is used once
         _annotate(flow, found)
         try:
-            await self._runtime.recorder.intent(flow.id, await self._state(flow, found))
+            await self._runtime.recorder.intent(flow.id, await self._intent(flow, found))
         except RecordingUnavailable:
             raise Refused(UNWRITABLE) from None
         found.intended = True
@@ -64,7 +65,7 @@ class Record:
         found = exchange(flow)
         opens = flow.response is not None and flow.response.status_code == 101
         if found.refusal or not opens:  # a WebSocket is recorded when it is over, each of its messages by itself
-            await self._finish(flow, "done" if found.sent or not found.intended else "not-sent")
+            await self._finish(flow, "done" if found.sent or not found.intended else "not-sent", soon=True)
 
     async def ws_message(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
@@ -99,7 +100,8 @@ class Record:
         found = exchange(flow)
         await self._finish(flow, "failed" if found.sent or not found.intended else "not-sent")
 
-    async def _finish(self, flow: http.HTTPFlow, outcome: Outcome) -> None:
+    async def _finish(self, flow: http.HTTPFlow, outcome: Outcome, *, soon: bool = False) -> None:
+        """`soon`: not before the answer has gone. Seal has frozen it, and nothing of the flow changes any more."""
         found = exchange(flow)
         if found.finished:
             return
@@ -107,7 +109,11 @@ class Record:
         if self._counts_alone(flow, found):
             found.finished = True
             return
-        self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
+        if soon and self._size(flow, found) <= LARGE and not found.streaming:
+            make = partial(self._make_state, flow, found, shows_answer=_shows_answer(found))
+            self._runtime.recorder.finish_soon(flow.id, make, outcome)
+        else:
+            self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
         found.finished = True
         if found.delivered is not None:
             found.delivered.release()
@@ -126,20 +132,30 @@ class Record:
         self._counting = None
         self._runtime.record_strangers()
 
-    async def _state(self, flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
+    async def _intent(self, flow: http.HTTPFlow, found: Exchange) -> State:
+        """A small one is serialised here, where what it is made of is still in the processor's cache."""
+        state = await self._state(flow, found)
+        return Written(state) if self._size(flow, found) <= LARGE else state
+
+    async def _state(self, flow: http.HTTPFlow, found: Exchange) -> State:
+        work = partial(self._make_state, flow, found, shows_answer=_shows_answer(found))
+        return await asyncio.to_thread(work) if self._size(flow, found) > LARGE else work()
+
+    def _make_state(self, flow: http.HTTPFlow, found: Exchange, *, shows_answer: bool) -> State:
         max_body = self._generation(found).gateway.recordings_max_body
         redactions = self._redactions(found)
         streamed = found.delivered if found.streaming else None
-        work = partial(
-            flow_state, flow, projection(flow, found), max_body=max_body, redactions=redactions, streamed=streamed
-        )
-        size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
-        size += streamed.length if streamed else 0
-        size += sum(len(message.content) for message in flow.websocket.messages) if flow.websocket else 0
-        state = await asyncio.to_thread(work) if size > LARGE else work()
-        if not (found.masked or found.refusal or found.own or found.streaming):
-            state["response"] = None  # it has not been masked
+        state = flow_state(flow, projection(flow, found), max_body=max_body, redactions=redactions, streamed=streamed)
+        if not shows_answer:
+            state["response"] = None
         return state
+
+    def _size(self, flow: http.HTTPFlow, found: Exchange) -> int:
+        """Bytes of bodies that a state is made of."""
+        size = len(flow.request.raw_content or b"") + len((flow.response and flow.response.raw_content) or b"")
+        size += found.delivered.length if found.delivered and found.streaming else 0
+        size += sum(len(message.content) for message in flow.websocket.messages) if flow.websocket else 0
+        return size
 
     def _generation(self, found: Exchange) -> Generation:
         """That of the request; a request that was refused before anything else has none of its own."""
@@ -153,6 +169,11 @@ class Record:
         targets = [found.target.name] if found.target else generation.targets
         texts = {text for target in targets for text in generation.policy.redactions(target)}
         return tuple(sorted(texts))
+
+
+def _shows_answer(found: Exchange) -> bool:
+    """Whether the answer that is on the flow now may be recorded: it has been masked, or is the gateway's own."""
+    return bool(found.masked or found.refusal or found.own or found.streaming)
 
 
 def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
@@ -184,12 +205,12 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
 def _principal(principal: Principal | None) -> dict[str, Any] | None:
     if principal is None:
         return None
-    return {
-        "issuer": principal.issuer,
-        "subject": principal.subject,
-        "roles": list(principal.roles),
-        "token_id": principal.token_id,
-    }
+    return _caller(principal.issuer, principal.subject, principal.roles, principal.token_id)
+
+
+@lru_cache(maxsize=1024)
+def _caller(issuer: str, subject: str, roles: tuple[str, ...], token_id: str | None) -> dict[str, Any]:
+    return entry(issuer=issuer, subject=subject, roles=roles, token_id=token_id)
 
 
 def _approval(found: Exchange) -> dict[str, Any]:
@@ -209,17 +230,15 @@ def _decision(decision: Decision | None) -> dict[str, Any] | None:
         "verdict": str(decision.verdict),
         "rule": decision.rule,
         "reason": decision.reason,
-        "considered": [
-            {
-                "rule": one.rule,
-                "source": one.source,
-                "verdict": str(one.verdict),
-                "outcome": str(one.outcome),
-                "detail": one.detail,
-            }
-            for one in decision.considered
-        ],
+        "considered": [_considered(one) for one in decision.considered],
     }
+
+
+@lru_cache(maxsize=4096)
+def _considered(one: Considered) -> dict[str, Any]:
+    return entry(
+        rule=one.rule, source=one.source, verdict=str(one.verdict), outcome=str(one.outcome), detail=one.detail
+    )
 
 
 def _annotate(flow: http.HTTPFlow, found: Exchange) -> None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Published, address, is_loopback, split
 from lockgate.policy.schema.notify import NotifyEntry
-from lockgate.policy.schema.values import Count, Flag, Size, Text, TextSource, Wait, text
+from lockgate.policy.schema.values import Count, Flag, HoldTime, Size, Text, TextSource, Wait, text
 
 LONGEST_WAIT = 3600.0
 
@@ -61,7 +61,7 @@ class ApprovalsEntry(Model):
     wait: Annotated[Wait, AfterValidator(waiting)] = 45.0
     """For how long the connection of a held request waits; 45s where it says nothing. Then its caller is told to ask
     again, until somebody has decided. Example: 20s"""
-    timeout: Wait = 900.0
+    timeout: HoldTime = 900.0
     """How long a hold waits for approval, where its rule says nothing; 15m where this does not either. Example: 1h"""
     listen: Annotated[tuple[str, int], BeforeValidator(address)] | None = None
     """Where the page and the API are, for approvers: never where agents' requests come in. Nobody can approve anything

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from lockgate.model import HAPPENINGS
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Host, is_loopback, split
-from lockgate.policy.schema.values import Count, Lines, Source, Text, text
+from lockgate.policy.schema.values import Lines, Source, Text, text
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-MAIL_ADDRESS = re.compile(r"[!-;=?-~]+@[A-Za-z0-9.-]+")
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")  # RFC 5321, less quoted names
 
 
 def hook(value: Any) -> str:
@@ -37,6 +37,12 @@ def mail_address(value: Any) -> str:
     return str(value)
 
 
+def port_number(value: Any) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text(value)) or int(value) > 65535:
+        raise ValueError("a port is a number from 1 to 65535")
+    return int(value)
+
+
 def words(value: Any) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
         raise ValueError("a command is a list of words, as in [/usr/local/bin/page, --loud]: no shell reads it")
@@ -49,7 +55,7 @@ MailAddress = Annotated[str, BeforeValidator(mail_address)]
 class MailEntry(Model):
     host: Host
     """The mail server. Example: mail.example"""
-    port: Count | None = None
+    port: Annotated[int, BeforeValidator(port_number)] | None = None
     """Its port; 587 where it says nothing, 465 with security: tls. Example: 587"""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """How the connection is encrypted; starttls where it says nothing. none is for a server on this machine.

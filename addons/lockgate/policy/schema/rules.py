@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from lockgate.policy.schema import Model
-from lockgate.policy.schema.values import Count, Flag, Instant, Lines, MaskMap, Names, NameText, Text, Wait
+from lockgate.policy.schema.values import Count, Flag, HoldTime, Instant, Lines, MaskMap, Names, NameText, Text
 
 OF_HOLDS = ("approvers", "quorum", "timeout", "require_reason", "max_grant")
 
@@ -44,11 +44,11 @@ class Matching(Model):
     """The roles of persons who may approve a hold; any person where it says nothing. Example: [finance]"""
     quorum: Count | None = None
     """How many approvals a hold needs; 1 where it says nothing."""
-    timeout: Wait | None = None
+    timeout: HoldTime | None = None
     """How long a hold waits for approval; what approvals say in gateway.yaml where it says nothing."""
     require_reason: Flag | None = None
     """Whether whoever decides has to say why. Example: true"""
-    max_grant: Wait | None = None
+    max_grant: HoldTime | None = None
     """For how long at most a hold may be granted ahead, so that the same caller need not ask each time; it cannot
     where this says nothing. Example: 1h"""
     reason: Text | None = None

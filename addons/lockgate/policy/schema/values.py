@@ -126,6 +126,13 @@ def claim(value: Any) -> str | tuple[str, ...]:
     return value
 
 
+def hold_time(value: Any) -> float:
+    seconds = wait(value)
+    if seconds > 90 * 86400:
+        raise ValueError("a hold or a grant lasts for 90d at most")
+    return seconds
+
+
 def ttl(value: Any) -> float:
     seconds = wait(value)
     if not 60 <= seconds <= 86400:
@@ -231,6 +238,7 @@ TextSource = Annotated[SecretSource, PlainValidator(text_source)]
 PemSource = Annotated[SecretSource, PlainValidator(pem_source)]
 Algorithm = Annotated[str, BeforeValidator(algorithm)]
 Wait = Annotated[float, BeforeValidator(wait)]
+HoldTime = Annotated[float, BeforeValidator(hold_time)]
 Ttl = Annotated[float, BeforeValidator(ttl)]
 KeysMaxAge = Annotated[float, BeforeValidator(keys_max_age)]
 MaskMap = dict[str, Annotated[Strategy, PlainValidator(strategy)]]
