@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from harness.gateway import Gateway, MakeGateway, identity
+from harness.gateway import Gateway, MakeGateway, free_port, identity
 from harness.issuer import Issuer
 from harness.rules import CRM, PLAIN, rules
 from harness.upstream import RecordingUpstream
@@ -184,6 +184,7 @@ def odd(make_module_gateway: MakeGateway, crm: RecordingUpstream, plain: Recordi
   dav: {{url: "http://{DAV}", methods: [PROPFIND], paths: lenient, connect: "127.0.0.1:{plain.port}", private: true}}
 """
     files = {**rules(crm.port, plain.port, issuer.jwks, extra=extra), "roles/support.yaml": ROLE}
+    files["gateway.yaml"] += f"approvals: {{listen: '127.0.0.1:{free_port()}', wait: 1s}}\n"
     return make_module_gateway(files).start()
 
 

@@ -237,7 +237,7 @@ def test_a_token_is_shown_to_the_target_and_to_nobody_else(world: World) -> None
         "note": "fine",
     }
     assert shown not in answer.text + repr(answer.headers)
-    assert world.gateway.records(1, path="/open/echo")[-1]["injected"] == ["token"]
+    eventually(lambda: world.gateway.records(1, path="/open/echo")[-1]["injected"] == ["token"], "its record")
 
 
 def test_a_jwt_of_the_gateways_own(world: World) -> None:
