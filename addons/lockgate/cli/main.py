@@ -6,11 +6,11 @@ Exit codes: 0 fine, 1 found something, 2 wrong use or unusable set-up. An error 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
 from lockgate import __version__
+from lockgate.cli.lazy import LazyGroup
 from lockgate.errors import LockgateError
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
@@ -18,7 +18,7 @@ COMMANDS = {  # by name: the module in which a command of that name stands; impo
     "check": "lockgate.cli.check",
     "doctor": "lockgate.cli.doctor",
     "explain": "lockgate.cli.explain",
-    "recordings": "lockgate.cli.recordings",
+    "recordings": "lockgate.cli.recordings.command",
     "revoke": "lockgate.cli.revoke",
     "run": "lockgate.cli.run",
     "schema": "lockgate.cli.schema",
@@ -31,21 +31,7 @@ COMMANDS = {  # by name: the module in which a command of that name stands; impo
 FINE, WRONG_USE, INTERRUPTED = 0, 2, 130
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for, so that each starts fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
-        assert isinstance(command, click.Command)  # noqa: S101 (for the type checker; our own module)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, commands_in=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lockgate", message="%(prog)s %(version)s")
 def lockgate() -> None:
     """Lockgate, a role-based access gateway for AI agents.

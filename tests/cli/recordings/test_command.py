@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from mitmproxy.test import tflow
 
-from lockgate.cli.recordings import recordings
+from lockgate.cli.recordings.command import recordings
 from lockgate.recordings.dump import flow_state
 from lockgate.recordings.files import in_order
 from lockgate.recordings.recorder import Recorder

@@ -1,0 +1,1 @@
+"""`lockgate recordings`: what the gateway recorded, for the people who answer for it."""
