@@ -9,7 +9,7 @@ import pytest
 
 from harness.office import BIG, ISSUER, Clock, Office, desk_of, person
 from lockgate.approvals import desk as desk_module
-from lockgate.approvals.approval import Approval, Requester, Shown, State, Vote
+from lockgate.approvals.approval import Approval, Grant, Requester, Shown, State, Vote
 from lockgate.approvals.desk import KEPT
 from lockgate.errors import StoreUnavailable, TooManyHeld, VoteRefused
 from lockgate.model import Hold, Principal
@@ -298,7 +298,8 @@ async def test_what_is_revoked_ends_what_was_given(office: Office, draft: Draft,
     asked = await office.desk.ask(draft(), **MANY)
     await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0))
     await office.desk.ask(draft("a2"), **MANY)
-    await office.desk.end_revoked(lambda principal, target: principal.subject == "agent-7" and target == "crm")
+    office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7" and target == "crm")
+    await office.desk.end_noted()
     states = {each.id: each.state for each in office.desk.approvals()}
     assert states == {"a1": State.CANCELLED, "a2": State.CANCELLED}
     assert office.desk.grants() == []
@@ -311,7 +312,8 @@ async def test_what_somebody_approved_ends_once_they_are_revoked(
     asked = await office.desk.ask(draft(), **MANY)
     await office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0, token_id="jti-f"))
     await office.desk.ask(draft("a2"), **MANY)
-    await office.desk.end_revoked(lambda principal, _: revoked in (principal.subject, principal.token_id))
+    office.desk.note_revoked(lambda principal, _: revoked in (principal.subject, principal.token_id))
+    await office.desk.end_noted()
     states = {each.id: each.state for each in office.desk.approvals()}
     assert states == {"a1": State.CANCELLED, "a2": State.PENDING}
     assert office.desk.grants() == []
@@ -421,3 +423,36 @@ async def test_what_was_revoked_is_ended_once_the_store_is_back(office: Office, 
     await office.desk.sweep()
     ended = office.desk.get("a1")
     assert ended is not None and ended.state is State.CANCELLED
+
+
+async def test_what_is_revoked_is_void_before_the_store_says_so(office: Office, draft: Draft, make_vote: Says) -> None:
+    """It may be lifted again before the disk has taken that it ended."""
+    for approval_id, grant in (("a1", 0.0), ("a2", 600.0)):
+        asked = await office.desk.ask(draft(approval_id), **MANY)
+        await office.desk.decide(approval_id, person(), make_vote(asked, person(), grant=grant))
+    office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7")
+    assert office.desk.granted(AGENT, BIG, "crm", "gb1") is None
+    assert office.desk.grants() == []
+    assert not await office.desk.use("a1", "r1")
+    ended = office.desk.get("a1")
+    assert ended is not None and ended.state is State.CANCELLED
+
+
+async def test_nobody_decides_what_was_asked_by_somebody_who_is_revoked(
+    office: Office, draft: Draft, make_vote: Says
+) -> None:
+    asked = await office.desk.ask(draft(), **MANY)
+    office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7")
+    with pytest.raises(VoteRefused):
+        await office.desk.decide("a1", person(), make_vote(asked, person()))
+
+
+async def test_a_grant_that_is_being_written_ends_too(office: Office, draft: Draft, make_vote: Says) -> None:
+    asked = await office.desk.ask(draft(), **MANY)
+    deciding = asyncio.ensure_future(office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0)))
+    await office.desk.changed(asked, 5.0)
+    office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7")
+    await office.desk.end_noted()
+    await deciding
+    await office.desk.end_noted()
+    assert [each.outcome for each in office.store.rows.values() if isinstance(each, Grant)] == ["revoked"]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from lockgate.approvals import changes
 from lockgate.approvals.approval import Approval, Grant, State, Vote
 from lockgate.approvals.ballot import may_end, require_fitting, require_permitted
+from lockgate.approvals.revoked import IsRevoked, why_ended
 from lockgate.approvals.store import Change, Rows, Store
 from lockgate.approvals.watcher import Watcher
 from lockgate.approvals.writer import Writer
@@ -78,7 +79,8 @@ class Desk:
         self._asking: dict[str, Asking] = {}  # by fingerprint, until they are durable
         self._due: list[tuple[float, str, int]] = []  # when something is to be done about which revision
         self._shown: dict[str, set[tuple[str, str]]] = {}  # to whom, by the approval's id
-        self._revoked: list[Callable[[Principal, str], bool]] = []
+        self._revoked: list[IsRevoked] = []  # until what they gave and were given has ended
+        self._deciding = 0  # how many decisions are being written
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._watchers: set[Watcher] = set()
 
@@ -122,17 +124,20 @@ class Desk:
 
     def grants(self) -> list[Grant]:
         """Those in force, the oldest first."""
-        now = self._clock()
-        return [each for each in self._grants.values() if changes.in_force(each, now)]
+        return [each for each in self._grants.values() if self._is_in_force(each)]
 
     def granted(self, principal: Principal, hold: Hold, target: str, binding: str) -> Grant | None:
         """A grant in force by which `hold` does not hold this principal's requests at `target`."""
-        now, roles = self._clock(), tuple(sorted(principal.roles))
+        roles = tuple(sorted(principal.roles))
         for grant_id in self._granted.get((principal.issuer, principal.subject, hold.rule, target), ()):
             found = self._grants[grant_id]
-            if found.binding == binding and found.roles == roles and changes.in_force(found, now):
+            if found.binding == binding and found.roles == roles and self._is_in_force(found):
                 return found
         return None
+
+    def _is_in_force(self, grant: Grant) -> bool:
+        """What was noted as revoked is not, though the store may not say so yet."""
+        return changes.in_force(grant, self._clock()) and not any(why_ended(grant, each) for each in self._revoked)
 
     async def changed(self, approval: Approval, within: float) -> Approval:
         """The same one as soon as it is another than it was, or after so many seconds."""
@@ -229,13 +234,17 @@ class Desk:
             require_fitting(held, vote)
             return changes.voted(held, vote, self._clock())
 
-        changed = await self._change(approval_id, voted)
-        self._step("voted", changed, vote)
-        if changed.state is State.DENIED:
-            self._tell("denied", changed)
-        if changed.state is State.APPROVED:
-            await self._grant(changed)
-            self._tell("approved", changed)
+        await self.end_noted()
+        self._deciding += 1
+        try:
+            changed = await self._change(approval_id, voted)
+            self._step("voted", changed, vote)
+            if changed.state is State.APPROVED:
+                await self._grant(changed)
+        finally:
+            self._deciding -= 1
+        if changed.state in (State.DENIED, State.APPROVED):
+            self._tell("denied" if changed.state is State.DENIED else "approved", changed)
         return self._approvals.get(approval_id, changed)
 
     async def _grant(self, approval: Approval) -> None:
@@ -275,6 +284,7 @@ class Desk:
 
         Raises StoreUnavailable: nobody knows whether it is used, so nothing may be sent.
         """
+        await self.end_noted()
         try:
             changed = await self._change(approval_id, lambda held: changes.used(held, self._clock(), request_id))
         except VoteRefused:
@@ -300,33 +310,26 @@ class Desk:
         self._step("killed", changed)
         self._tell("denied", changed)
 
-    def note_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
-        """`end_revoked` until it is done: `run` tries it again."""
+    def note_revoked(self, is_revoked: IsRevoked) -> None:
+        """What was asked by, or granted to, callers that are revoked is void from now on, and so is what others who are
+        have approved: it does not come back when they do. `end_noted` makes it durable, and `run` tries that again.
+        """
         self._revoked.append(is_revoked)
 
     async def end_noted(self) -> None:
         """End what was noted as revoked. Raises StoreUnavailable."""
         for is_revoked in list(self._revoked):
-            await self.end_revoked(is_revoked)
-            if is_revoked in self._revoked:
+            await self._end_revoked(is_revoked)
+            if is_revoked in self._revoked and not self._deciding:  # else a grant may still be on its way to the store
                 self._revoked.remove(is_revoked)
 
-    async def end_revoked(self, is_revoked: Callable[[Principal, str], bool]) -> None:
-        """End what was asked by, or granted to, callers that are revoked, and what others who are have approved: it
-        does not come back when they do.
-
-        Raises StoreUnavailable.
-        """
+    async def _end_revoked(self, is_revoked: IsRevoked) -> None:
         for approval in self.approvals(State.PENDING, State.APPROVED):
-            asker = approval.requester
-            if is_revoked(Principal(asker.issuer, asker.subject, asker.roles, 0.0, asker.token_id), approval.target):
-                await self.cancel(approval.id, "its caller's access was revoked")
-            elif any(is_revoked(voter(vote), approval.target) for vote in approval.votes):
-                await self.cancel(approval.id, "the access of somebody who approved it was revoked")
-        for grant in self.grants():
-            holder = Principal(grant.issuer, grant.subject, grant.roles, 0.0)
-            if any(is_revoked(who, grant.target) for who in (holder, *map(voter, grant.votes))):
-                end = replace(grant, revision=grant.revision + 1, ended_at=self._clock(), outcome="revoked")
+            if why := why_ended(approval, is_revoked):
+                await self.cancel(approval.id, why)
+        for grant_id in list(self._grants):
+            while (held := self._grants.get(grant_id)) and held.ended_at is None and why_ended(held, is_revoked):
+                end = replace(held, revision=held.revision + 1, ended_at=self._clock(), outcome="revoked")
                 if await self._writer.write(Change(end)):
                     self._note("grant", {"step": "ended", **end.document()})
 
@@ -461,7 +464,3 @@ class Desk:
 
     def _step(self, name: str, approval: Approval, vote: Vote | None = None) -> None:
         self._note("approval", changes.step(name, approval, vote))
-
-
-def voter(vote: Vote) -> Principal:
-    return Principal(vote.issuer, vote.subject, vote.roles, 0.0, vote.token_id)
