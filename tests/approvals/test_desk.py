@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -447,12 +448,15 @@ async def test_nobody_decides_what_was_asked_by_somebody_who_is_revoked(
         await office.desk.decide("a1", person(), make_vote(asked, person()))
 
 
-async def test_a_grant_that_is_being_written_ends_too(office: Office, draft: Draft, make_vote: Says) -> None:
-    asked = await office.desk.ask(draft(), **MANY)
+async def test_grants_that_are_being_written_end_too(office: Office, draft: Draft, make_vote: Says) -> None:
+    holds = (BIG, replace(BIG, rule="support/late"))
+    asked = await office.desk.ask(draft(holds=holds, grantable=(("support/big", "b1"), ("support/late", "b2"))), **MANY)
     deciding = asyncio.ensure_future(office.desk.decide("a1", person(), make_vote(asked, person(), grant=600.0)))
     await office.desk.changed(asked, 5.0)
     office.desk.note_revoked(lambda principal, target: principal.subject == "agent-7")
     await office.desk.end_noted()
     await deciding
+    assert office.desk.grants() == []
     await office.desk.end_noted()
-    assert [each.outcome for each in office.store.rows.values() if isinstance(each, Grant)] == ["revoked"]
+    made = [each for each in office.store.rows.values() if isinstance(each, Grant)]
+    assert [each.outcome for each in made] == ["revoked", "revoked"]

@@ -319,8 +319,9 @@ class Desk:
     async def end_noted(self) -> None:
         """End what was noted as revoked. Raises StoreUnavailable."""
         for is_revoked in list(self._revoked):
+            all_written = not self._deciding  # else a grant may still be on its way to the store
             await self._end_revoked(is_revoked)
-            if is_revoked in self._revoked and not self._deciding:  # else a grant may still be on its way to the store
+            if all_written and is_revoked in self._revoked:
                 self._revoked.remove(is_revoked)
 
     async def _end_revoked(self, is_revoked: IsRevoked) -> None:
