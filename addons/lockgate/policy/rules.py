@@ -8,6 +8,7 @@ from datetime import datetime
 
 from lockgate.model import HTTP_METHODS, WEBSOCKET_VERBS, Considered, Hold, Mask, Outcome, Show, Verdict
 from lockgate.policy.conditions import Condition
+from lockgate.policy.conditions.syntax import Path
 from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import NO_CAPTURES, Pattern, Resource
 
@@ -79,6 +80,12 @@ class Rule:
     def reads_body(self) -> bool:
         return any(condition is not None and condition.reads_body for condition in (self.when, self.unless))
 
+    @property
+    def facts(self) -> frozenset[Path]:
+        """The paths of the facts that its conditions read, but for the instant, which is that of the decision."""
+        read = [condition.facts for condition in (self.when, self.unless) if condition is not None]
+        return frozenset().union(*read) - {("now",)}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
@@ -131,13 +138,15 @@ class Policy:
     """All rules of a generation.
 
     `lineages` has each role with every role it extends, itself first; `rules` are by the role whose file they stand in,
-    `index` by that role, the target and the verb. `alterations` are by target.
+    `index` by that role, the target and the verb. `alterations` are by target. `claims` are those of the token that any
+    condition reads; None where one reads all of them.
     """
 
     lineages: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, tuple[Rule, ...]]
     index: Mapping[tuple[str, str, str], PathIndex] = field(repr=False)
     alterations: Mapping[str, Alterations]
+    claims: frozenset[str] | None = field(init=False, repr=False)
     _filed: Mapping[str, Mapping[str, Mapping[str, PathIndex]]] = field(init=False, repr=False)  # target, owner, verb
     _altered: frozenset[str] = field(init=False, repr=False)
     _redactions: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
@@ -159,6 +168,7 @@ class Policy:
         lines = [line for rules in self.rules.values() for rule in rules if rule.reads_body for line in rule.lines]
         readers = [line for line in lines if not WEBSOCKET_VERBS.issuperset(line.verbs)]
         object.__setattr__(self, "_restricted", frozenset(target for line in readers for target in line.targets))
+        object.__setattr__(self, "claims", claims_read(rule for rules in self.rules.values() for rule in rules))
 
     def knows(self, role: str) -> bool:
         return role in self.lineages
@@ -217,3 +227,9 @@ class Policy:
     def redactions(self, target: str) -> tuple[str, ...]:
         """Everything that any rule leaves out of the record of a request to `target`: for one that was refused."""
         return self._redactions.get(target, ())
+
+
+def claims_read(rules: Iterable[Rule]) -> frozenset[str] | None:
+    """The names of the token's claims that any condition reads; None where one reads all of them."""
+    paths = {path for rule in rules for path in rule.facts if path[:2] == ("principal", "claims")}
+    return None if ("principal", "claims") in paths else frozenset(path[2] for path in paths)

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 from urllib.parse import unquote_plus
 
 from lockgate.actions.http import parse_query
 from lockgate.bodies.json import dumps, is_json, parse
 from lockgate.errors import BodyUnreadable, RequestUnreadable
 from lockgate.masking import compile_masks
-from lockgate.model import Mask
+from lockgate.model import Form, Mask, Unreadable
 from lockgate.policy.conditions.spellings import folded
 from lockgate.recordings.redact import PART, REDACTED, Found, Names, squash
 
@@ -89,6 +90,14 @@ class Redactions:
         for path in counts:
             found.add("body", path)
         return dumps(document) if counts else body
+
+    def document(self, document: Any) -> Any:
+        """The same of a body that is parsed already. Raises BodyUnreadable and MaskingFailed too."""
+        if self._masker is None:
+            return document
+        if isinstance(document, Form | Unreadable):
+            raise BodyUnreadable("it is no JSON, so that no field of it can be left out")
+        return self._masker.apply(document)[0]
 
 
 compile_redactions = lru_cache(maxsize=1024)(Redactions)  # keyed by the tuple of texts

@@ -14,7 +14,7 @@ from lockgate.policy.conditions.check import NOTHING, Possible, check
 from lockgate.policy.conditions.declarations import parse_types, require_read
 from lockgate.policy.conditions.evaluate import Program, compiled
 from lockgate.policy.conditions.evaluation import Evaluation
-from lockgate.policy.conditions.fields import Fields, fields_read
+from lockgate.policy.conditions.fields import Fields, facts_read, fields_read
 from lockgate.policy.conditions.kinds import http_facts
 from lockgate.policy.conditions.regexes import compile_regex
 from lockgate.policy.conditions.syntax import (
@@ -23,6 +23,7 @@ from lockgate.policy.conditions.syntax import (
     ConditionInvalid,
     Literal,
     Node,
+    Path,
     names,
     parse,
     walk,
@@ -38,13 +39,15 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """A checked condition. `reads` are those of `principal`, `request`, `path`, `body`, `now` that it needs bound.
+    """A checked condition. `reads` are those of `principal`, `request`, `path`, `body`, `now` that it needs bound,
+    `facts` the paths of what it reads of them.
 
     `instructions` counts those of its regular expressions' programs: what compiling them has cost.
     """
 
     text: str
     reads: frozenset[str]
+    facts: frozenset[Path]
     program: Program = field(repr=False)
     instructions: int = 0
 
@@ -124,7 +127,13 @@ def compile_all(
     require_read(types, read)
     checks = fields.checks(all_nodes, read)
     return {
-        part: Condition(texts[part], names(nodes[part]) & BOUND, compiled(tree, lists, checks), size(nodes[part]))
+        part: Condition(
+            texts[part],
+            names(nodes[part]) & BOUND,
+            facts_read(tree, BOUND),
+            compiled(tree, lists, checks),
+            size(nodes[part]),
+        )
         for part, tree in trees.items()
     }
 

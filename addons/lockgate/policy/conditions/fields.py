@@ -6,12 +6,23 @@ A field has one type in all conditions of a rule: the one declared for it, else 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from lockgate.policy.conditions.describe import sketch
 from lockgate.policy.conditions.kinds import JSON, Kind
-from lockgate.policy.conditions.syntax import Access, Binary, ConditionInvalid, Literal, Node, Path
+from lockgate.policy.conditions.syntax import (
+    Access,
+    Binary,
+    ConditionInvalid,
+    Has,
+    Literal,
+    Name,
+    Node,
+    Path,
+    constant_path,
+    parts,
+)
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OPEN: tuple[Path, ...] = (("body",), ("principal", "claims"))
@@ -46,6 +57,20 @@ def fields_read(nodes: Iterable[Node]) -> dict[Path, int]:
         if path is not None:
             found[path] = found.get(path, 0) + 1
     return found
+
+
+def facts_read(tree: Node, facts: Container[str]) -> frozenset[Path]:
+    """The paths of all that is read of `facts`, each as far as its names are written out. `has(body.x)` counts too."""
+    found: set[Path] = set()
+    left = [tree]
+    while left:
+        node = left.pop()
+        path = (*(constant_path(node.operand) or ()), node.field) if isinstance(node, Has) else constant_path(node)
+        if path is not None and path[0] in facts:
+            found.add(path)
+        elif not isinstance(node, Name):
+            left += parts(node)
+    return frozenset(found)
 
 
 def compared_with_null(nodes: Iterable[Node]) -> set[Path]:
