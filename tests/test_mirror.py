@@ -11,6 +11,7 @@ TESTS = ROOT / "tests"
 # Modules with no test file of their own, and where they are tested instead: what only a whole proxy can show.
 TESTED_ELSEWHERE = {
     "approvals/store.py": "approvals/test_tinydb.py",
+    "asking.py": "e2e/test_records.py",
     "chain.py": "e2e/test_faults.py",
     "outbound.py": "identity/test_fetch.py",
     "proxy/answers.py": "e2e/test_upstream.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +28,7 @@ from lockgate.limits import Holder
 from lockgate.model import Action, Decision, Hold, HttpFacts, Principal, Target
 from lockgate.policy.generation import Generation
 from lockgate.recordings.delivered import Delivered
+from lockgate.recordings.digests import Hash, Seen, Wire
 from lockgate.refusals import Refusal
 
 IDENTITY_HEADERS = ("proxy-authorization", "authorization", "cookie")
@@ -126,6 +128,11 @@ class Message:
     content: bytes = field(repr=False)
 
 
+def seen_message(message: Message) -> Seen:
+    """A message as it is at one end, for its digest."""
+    return Seen(b"text" if message.is_text else b"binary", (), message.content)
+
+
 @dataclass(frozen=True, slots=True)
 class Dialled:
     """What a door asks to be connected to: a target, and the certificate to show there. One that was rotated is not
@@ -190,6 +197,7 @@ class Exchange:
     session: Session
     identity_values: tuple[str, ...] = field(repr=False)  # exchange(): what the agent presented, off the flow
     closes: bool = False  # exchange(): the agent expects its connection to be closed after the answer
+    wire: Wire = field(default_factory=Wire, repr=False)  # as it came: exchange(), Identify, Mask; as sent: the door
     started: float = field(default_factory=perf_counter)
     generation: Generation | None = None  # Identify
     principal: Principal | None = None  # Identify
@@ -204,10 +212,12 @@ class Exchange:
     actions: tuple[Action, ...] = ()  # Read
     facts: HttpFacts | None = None  # Read
     decision: Decision | None = None  # Decide
+    decided_at: datetime | None = None  # Decide, Approve: the instant that was given to the policy
     unrevoked: Callable[[Exchange], None] | None = None  # Decide: the door calls it before the request is sent
     standing: Generation | None = None  # Decide: the rules that were last found to allow it
     stood_at: float = 0.0  # Decide: when that was, in monotonic seconds
     recheck: Callable[[Exchange], None] | None = None  # Decide: the door calls it before each part of a streamed answer
+    fingerprint: str | None = None  # Approve: of a request that was held
     held: Outgoing | None = None  # Approve: what waited for a person; nothing else may go on
     met: frozenset[Hold] = frozenset()  # Approve: the holds that persons have approved, or granted ahead
     approval: str | None = None  # Approve: the id of what they approved
@@ -223,6 +233,7 @@ class Exchange:
     upstream_status: int | None = None  # Mask
     trailing: Callable[[http.Headers], http.Headers] | None = None  # Mask: the door calls it on trailers as they come
     pipeline: Pipeline | None = field(default=None, repr=False)  # Mask: what a streamed answer goes through
+    arriving: Hash | None = field(default=None, repr=False)  # Mask; the door feeds it what comes of a streamed answer
     elsewhere: Callable[[Job[Any]], Coroutine[None, None, None]] | None = None  # Mask: has a job of it done
     scrubbing: Scrubbing | None = field(default=None, repr=False)  # Mask: the part of it that counts echoes
     intended: bool = False  # Record: the intent is durable
@@ -257,9 +268,12 @@ def exchange(flow: http.HTTPFlow) -> Exchange:
     """The exchange of a flow. At first sight every identity header is taken off the flow, whatever state it is in."""
     found = _exchanges.get(flow)
     if found is None:
+        request = flow.request.data
+        line = b" ".join((request.method, request.path or request.authority, request.http_version))
+        wire = Wire(request_received=Seen(line, request.headers.fields, None))
         values = take_identity(flow)
         closes = connection_close(flow.request.http_version, flow.request.headers)
-        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values, closes)
+        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values, closes, wire)
     return found
 
 

@@ -397,7 +397,7 @@ def streamed(case: Case) -> Case:
     case.flow.response.stream = True
     case.found.answer = Answer.of(case.flow.response)
     case.found.pipeline = Pipeline(Upper())
-    case.found.delivered = Delivered(1000, b"k" * 32)
+    case.found.delivered = Delivered(1000)
     case.found.recheck = allow
     case.found.sent = True
     return case

@@ -373,7 +373,7 @@ def test_an_event_is_a_flow_to_the_gateways_own_host() -> None:
     assert isinstance(event, http.HTTPFlow)
     assert (event.request.method, event.request.url) == ("POST", "https://lockgate.invalid/events/reload")
     assert event.request.json() == {"generation": "ab", "problems": ["a:1"], "note": "[redacted]"}
-    assert event.metadata["lockgate"] == {"version": 1, "time": "1970-01-01T00:00:05.000+00:00", "event": "reload"}
+    assert event.metadata["lockgate"] == {"version": 2, "time": "1970-01-01T00:00:05.000+00:00", "event": "reload"}
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_repaired_flow_says_that_the_gateway_stopped(
 
 @pytest.fixture
 def delivered() -> Delivered:
-    streamed = Delivered(1000, b"k" * 32)
+    streamed = Delivered(1000)
     streamed.add(b'data: {"password": "hunter2-hunter2"}\n\n')
     streamed.end("complete")
     return streamed
@@ -412,7 +412,7 @@ def test_of_a_stream_what_was_delivered_is_the_body(
 
 
 def test_half_a_coded_stream_is_withheld(http_flow: http.HTTPFlow, projection: dict[str, Any]) -> None:
-    streamed = Delivered(1000, b"k" * 32)
+    streamed = Delivered(1000)
     streamed.add(gzip.compress(b"x" * 1000)[:20])
     assert http_flow.response
     http_flow.response.headers["content-encoding"] = "gzip"

@@ -421,7 +421,7 @@ def test_every_field_of_a_whole_exchange(decided: Targeted, generation: Generati
     assert said.pop("time") == moment.isoformat(timespec="milliseconds")
     assert abs(moment - datetime.now(UTC)).total_seconds() < 60
     assert said == {
-        "version": 1,
+        "version": 2,
         "request_id": flow.id,
         "principal": {
             "issuer": "https://login.example",
@@ -433,6 +433,7 @@ def test_every_field_of_a_whole_exchange(decided: Targeted, generation: Generati
         "target": "crm",
         "actions": [["GET", "crm", "/v1/customers"]],
         "decision": {"verdict": "allow", "rule": "support/read", "reason": "Because.", "considered": []},
+        "decided_at": None,
         "generation": generation.id,
         "masks": {"$..ssn": 2},
         "scrubbed": 3,
@@ -536,7 +537,7 @@ async def test_a_stream_is_kept_up_to_the_largest_body(stage: Record, streamed: 
     ((_, state, _),) = kept.records
     assert len(state["response"]["content"]) == MAX_BODY
     assert lockgate(state)["truncated"] == {"response": MAX_BODY + 18}
-    assert len(lockgate(state)["streamed"]["hmac"]) == 64
+    assert len(lockgate(state)["digests"]["response"]["delivered"]) == 64
 
 
 def test_what_is_read_whole_is_no_stream(stage: Record, decided: Targeted) -> None:

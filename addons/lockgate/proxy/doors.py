@@ -54,6 +54,7 @@ from lockgate.proxy.latch import Shut
 from lockgate.proxy.pool import Dial
 from lockgate.proxy.websocket import GatedWebsocket
 from lockgate.recordings.delivered import By
+from lockgate.recordings.digests import Seen
 from lockgate.refusals import Refusal
 
 Commands = Generator[commands.Command, Any, None]
@@ -281,6 +282,7 @@ class GatedStream(HttpStream):
                 request.headers["connection"] = "close"  # so that it never is one, whose head the next one's would be
             found.on_sending()
             found.sent = True
+            found.wire.request_sent = _seen(request)
             still = partial(self._require_current, found)
             head = http2.Standing(self.stream_id, request, not outgoing.body, require=still)
             sends = [SendHttp(head, connection)]
@@ -424,6 +426,8 @@ class GatedStream(HttpStream):
         assert found.pipeline is not None
         self._last_part = time.monotonic()
         self._require_standing(found)
+        if found.arriving is not None:
+            found.arriving.update(data)
         yield from self._pass(found.pipeline.feed(data))
 
     def _stream_end(self, hook: HttpResponseHook) -> Commands:
@@ -582,3 +586,9 @@ def _with_credential(outgoing: Outgoing, found: Exchange, now: float) -> http.Re
         timestamp_start=now,
         timestamp_end=None,
     )
+
+
+def _seen(request: http.Request) -> Seen:
+    """A request as it is sent, for its digest."""
+    sent = request.data
+    return Seen(b" ".join((sent.method, sent.path, sent.http_version)), sent.headers.fields, sent.content or b"")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from typing import Any, Literal
 
 By = Literal["complete", "agent", "target", "gateway"]
 
 
 class Delivered:
-    """The first bytes of a body, up to a limit, and the length and keyed digest of all that was delivered."""
+    """The first bytes of a body, up to a limit, and the length and the hash (SHA-256) of all that was delivered."""
 
-    def __init__(self, limit: int, key: bytes) -> None:
-        """`limit` is in bytes; `key` that of the digest (HMAC-SHA-256, RFC 2104)."""
+    def __init__(self, limit: int) -> None:
+        """`limit` is in bytes."""
         self._limit = limit
         self._kept = bytearray()
-        self._hmac = hmac.new(key, digestmod=hashlib.sha256)
+        self.hash = hashlib.sha256()
         self._length = 0
         self._ended: By | None = None
         self._why = ""
@@ -34,7 +33,7 @@ class Delivered:
     def add(self, data: bytes) -> None:
         """Note bytes that are about to be delivered."""
         self._kept += data[: self._limit - len(self._kept)]
-        self._hmac.update(data)
+        self.hash.update(data)
         self._length += len(data)
 
     def end(self, by: By, why: str = "") -> None:
@@ -43,12 +42,10 @@ class Delivered:
             self._ended, self._why = by, why
 
     def entry(self) -> dict[str, Any]:
-        """What the record says of it. The digest only where not all of the body is recorded."""
+        """What the record says of it."""
         entry: dict[str, Any] = {"length": self._length, "ended": self._ended}
         if self._why:
             entry["why"] = self._why
-        if self._length > self._limit:
-            entry["hmac"] = self._hmac.hexdigest()
         return entry
 
     def release(self) -> None:

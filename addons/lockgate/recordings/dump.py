@@ -25,7 +25,7 @@ from lockgate.recordings.redact import BUILT_IN, Found, Names
 from lockgate.recordings.redactions import compile_redactions
 from lockgate.recordings.tnetstring import Written
 
-VERSION = 1
+VERSION = 2
 HOST = "lockgate.invalid"
 MAX_BODY = 10 * 1024 * 1024
 

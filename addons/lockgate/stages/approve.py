@@ -15,9 +15,9 @@ from secrets import token_hex
 from mitmproxy import ctx, http
 from mitmproxy.hooks import UpdateHook
 
-from lockgate.approvals.ahead import requester
-from lockgate.approvals.approval import Approval, Grant, Requester, State
+from lockgate.approvals.approval import Approval, Grant, State
 from lockgate.approvals.shown import shown, shown_digest
+from lockgate.asking import asker_of, fingerprint_of
 from lockgate.decisions import decided_again
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused, StoreUnavailable, TooManyHeld
 from lockgate.exchange import OWN_HOST, OWN_PREFIX, Exchange, Message, Outgoing, exchange, is_reverse
@@ -89,7 +89,7 @@ class Approve:
             self._require_standing(found)
             grants = self._grants(found, self._decided(found, outgoing, NOTHING))
             decision = self._decided(found, outgoing, frozenset(grants))
-            fingerprint = _fingerprint(found, outgoing)
+            fingerprint = found.fingerprint = fingerprint_of(found, outgoing)
             approval = desk.find(fingerprint)
             if decision.verdict is Verdict.ALLOW:
                 if approval is not None:
@@ -124,14 +124,15 @@ class Approve:
         """What the rules now in force say, some holds being met. Raises Refused where they deny."""
         generation = self._runtime.current.generation
         assert found.generation is not None
-        decision = decided_again(found, found.generation, generation, outgoing, self._runtime.now(), met)
+        now = self._runtime.now()
+        decision = decided_again(found, found.generation, generation, outgoing, now, met)
         if decision is None:
             raise Refused(RULES_CHANGED)
         if decision.verdict is Verdict.DENY:
-            found.decision, found.generation = decision, generation
+            found.decision, found.generation, found.decided_at = decision, generation, now
             detail = decision.reason or f"The rule {decision.rule} denies this."
             raise Refused(Refusal(403, detail, "Do not retry unchanged.", decision.rule))
-        found.decision = decision
+        found.decision, found.decided_at = decision, now
         found.generation = found.standing = generation
         return decision
 
@@ -140,7 +141,7 @@ class Approve:
         assert found.principal is not None and found.target is not None and found.generation is not None
         by_hold = {}
         for hold in decision.holds:
-            bound_to = digests.grant_binding(found.generation, hold, found.target.name, _asker(found).behind)
+            bound_to = digests.grant_binding(found.generation, hold, found.target.name, asker_of(found).behind)
             if grant := self._runtime.desk.granted(found.principal, hold, found.target.name, bound_to):
                 by_hold[hold] = grant
         return by_hold
@@ -196,7 +197,7 @@ class Approve:
         principal, target, generation = found.principal, found.target, found.generation
         assert principal is not None and target is not None and generation is not None
         config = generation.gateway.approvals
-        now, asker = time.time(), _asker(found)
+        now, asker = time.time(), asker_of(found)
         timeout = min(hold.timeout or config.timeout for hold in decision.holds)
         action = found.actions[0]
         state = flow_state(flow, {}, redactions=decision.redactions)
@@ -295,23 +296,6 @@ class Approve:
         if not flow.intercepted:
             flow.intercept()
         await ctx.master.addons.trigger_event(UpdateHook([flow]))
-
-
-def _fingerprint(found: Exchange, outgoing: Outgoing) -> str:
-    assert found.principal is not None and found.target is not None
-    fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers]
-    url = f"{found.target.scheme}://{found.target.authority}{outgoing.path}"
-    body, message = outgoing.body, ""
-    if found.message is not None:
-        kind = "text" if found.message.is_text else "binary"
-        body, message = found.message.content, f"{found.actions[0].verb} {kind}"
-    return digests.fingerprint(found.principal, outgoing.method, url, fields, body, message, _asker(found).behind)
-
-
-def _asker(found: Exchange) -> Requester:
-    """Who asks, as the rules now in force read its token. Raises Refused where they cannot."""
-    assert found.principal is not None and found.generation is not None
-    return requester(found.principal, found.generation.gateway.approvals.requester)
 
 
 def _is_of(approval: Approval, found: Exchange) -> bool:

@@ -37,8 +37,9 @@ class Decide:
         policy = found.generation.policy
         if not any(policy.knows(role) for role in found.principal.roles):
             raise Refused(Refusal(403, "None of the caller's roles is known here.", "Ask the operator for a role."))
-        decision = authorize(policy, found.principal, found.actions, found.facts, self._runtime.now())
-        found.decision = decision
+        now = self._runtime.now()
+        decision = authorize(policy, found.principal, found.actions, found.facts, now)
+        found.decision, found.decided_at = decision, now
         self._note(found.principal, found.actions, decision)
         found.stood_at = time.monotonic()
         found.standing, found.recheck = found.generation, self.recheck

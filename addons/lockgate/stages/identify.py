@@ -16,10 +16,11 @@ from lockgate.errors import (
     TokenRejected,
     UnknownKey,
 )
-from lockgate.exchange import OWN_HOST, Exchange, Session, exchange, hide_token, is_reverse, own_page
+from lockgate.exchange import OWN_HOST, Exchange, Session, exchange, hide_token, is_reverse, own_page, seen_message
 from lockgate.identity.presented import Presented, read_presented
 from lockgate.limits import Attempts, HeldTokens
 from lockgate.model import Principal
+from lockgate.recordings.digests import Wire
 from lockgate.refusals import NOT_KNOWN, TOKEN_INSIDE, Refusal
 from lockgate.runtime import Runtime
 
@@ -63,12 +64,19 @@ class Identify:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """A body may take its time: nobody keeps rules that are gone by sending one slowly."""
-        if exchange(flow).generation is not self._runtime.current.generation:
+        found = exchange(flow)
+        if found.wire.request_received is not None:
+            found.wire.request_received.body = flow.request.raw_content or b""
+        if found.generation is not self._runtime.current.generation:
             await self.requestheaders(flow)
 
     async def ws_message(self, flow: http.HTTPFlow) -> None:
         """As a request inside a tunnel: whoever opened the WebSocket may have lost what it was opened with."""
-        await self._identify(flow, self._begin(flow), 401)
+        found = self._begin(flow)
+        assert found.message is not None
+        arrived = seen_message(found.message)
+        found.wire = Wire(request_received=arrived) if found.message.from_agent else Wire(response_received=arrived)
+        await self._identify(flow, found, 401)
 
     def _begin(self, flow: http.HTTPFlow) -> Exchange:
         found = exchange(flow)

@@ -7,6 +7,7 @@ A body is off the flow before the first await, so that nothing shows it meanwhil
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Set
@@ -26,6 +27,7 @@ from lockgate.errors import BodyUnreadable, LockgateError, MaskingFailed, Refuse
 from lockgate.exchange import Exchange, Message, exchange
 from lockgate.masking.streams import Masks, mask_stream
 from lockgate.masking.whole import mask_body
+from lockgate.recordings.digests import Seen
 from lockgate.refusals import Refusal
 from lockgate.runtime import Runtime
 
@@ -105,6 +107,7 @@ class Mask:
         found, response = exchange(flow), flow.response
         assert response is not None and found.target is not None
         found.upstream_status = response.status_code
+        found.wire.response_received = came = Seen(_status_line(response), response.headers.fields, None)
         if found.target.grpc:
             found.trailing = partial(_trailers, found)
             if found.credential and response.headers.get("grpc-encoding", "identity") != "identity":
@@ -123,6 +126,7 @@ class Mask:
         found.pipeline = self._pipeline(response, found)
         if found.pipeline is not None and _may_stream(flow, found, found.pipeline):
             response.stream = True
+            came.body = found.arriving = hashlib.sha256()
             _reframe_stream(response, found, found.pipeline)
 
     def _pipeline(self, response: http.Response, found: Exchange) -> Pipeline | None:
@@ -157,6 +161,8 @@ class Mask:
             found.masked = True
             return
         raw, response.raw_content = response.raw_content or b"", b""
+        if found.wire.response_received is not None:
+            found.wire.response_received.body = raw
         coding = ", ".join(response.headers.get_all("content-encoding")) or None
         try:
             body = await self._masked(found, raw, coding, response.headers.get("content-type"))
@@ -232,6 +238,10 @@ class Mask:
             content = await _scrubbed(scrubbing, content)
             found.scrubbed = scrubbing.count
         return content
+
+
+def _status_line(response: http.Response) -> bytes:
+    return b"%b %d %b" % (response.data.http_version, response.status_code, response.data.reason)
 
 
 def _scrubbing(found: Exchange, credential: Credential | Signer) -> Scrubbing:

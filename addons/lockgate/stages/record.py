@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
 from mitmproxy import http
 
+from lockgate.asking import fingerprint_of
 from lockgate.errors import BodyUnreadable, MaskingFailed, RecordingUnavailable, Refused
-from lockgate.exchange import Exchange, exchange
+from lockgate.exchange import Answer, Exchange, Outgoing, exchange, seen_message
 from lockgate.model import Considered, Decision, Principal
 from lockgate.policy.generation import Generation
+from lockgate.policy.reads import facts_read
 from lockgate.recordings.delivered import Delivered
-from lockgate.recordings.dump import State, entry, flow_state
+from lockgate.recordings.digests import Seen, Wire
+from lockgate.recordings.dump import VERSION, State, entry, flow_state
+from lockgate.recordings.facts import named, recorded
 from lockgate.recordings.recorder import Outcome
 from lockgate.recordings.redact import Found
 from lockgate.recordings.redactions import compile_redactions
@@ -59,7 +64,7 @@ class Record:
         found = exchange(flow)
         if flow.response is not None and flow.response.stream:
             max_body = self._generation(found).gateway.recordings_max_body
-            found.delivered = Delivered(max_body, self._runtime.hash_key)
+            found.delivered = Delivered(max_body)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         found = exchange(flow)
@@ -110,10 +115,10 @@ class Record:
             found.finished = True
             return
         if soon and self._size(flow, found) <= LARGE and not found.streaming:
-            make = partial(self._make_state, flow, found, shows_answer=_shows_answer(found))
+            make = partial(self._make_state, flow, found, shows_answer=_shows_answer(found), is_over=True)
             self._runtime.recorder.finish_soon(flow.id, make, outcome)
         else:
-            self._runtime.recorder.finish(flow.id, await self._state(flow, found), outcome)
+            self._runtime.recorder.finish(flow.id, await self._state(flow, found, is_over=True), outcome)
         found.finished = True
         if found.delivered is not None:
             found.delivered.release()
@@ -134,18 +139,24 @@ class Record:
 
     async def _intent(self, flow: http.HTTPFlow, found: Exchange) -> State:
         """A small one is serialised here, where what it is made of is still in the processor's cache."""
-        state = await self._state(flow, found)
+        state = await self._state(flow, found, is_over=False)
         return Written(state) if self._size(flow, found) <= LARGE else state
 
-    async def _state(self, flow: http.HTTPFlow, found: Exchange) -> State:
-        work = partial(self._make_state, flow, found, shows_answer=_shows_answer(found))
+    async def _state(self, flow: http.HTTPFlow, found: Exchange, *, is_over: bool) -> State:
+        work = partial(self._make_state, flow, found, shows_answer=_shows_answer(found), is_over=is_over)
         return await asyncio.to_thread(work) if self._size(flow, found) > LARGE else work()
 
-    def _make_state(self, flow: http.HTTPFlow, found: Exchange, *, shows_answer: bool) -> State:
+    def _make_state(self, flow: http.HTTPFlow, found: Exchange, *, shows_answer: bool, is_over: bool) -> State:
+        """Of what is over, what takes a while to find out too."""
         max_body = self._generation(found).gateway.recordings_max_body
         redactions = self._redactions(found)
         streamed = found.delivered if found.streaming else None
-        state = flow_state(flow, projection(flow, found), max_body=max_body, redactions=redactions, streamed=streamed)
+        said = projection(flow, found)
+        if is_over:
+            said["decision"] = with_facts(said["decision"], found, redactions)
+            said["fingerprint"] = _fingerprint(flow, found)
+            said["digests"] = _wire(flow, found).digests(self._runtime.hash_key)
+        state = flow_state(flow, said, max_body=max_body, redactions=redactions, streamed=streamed)
         if not shows_answer:
             state["response"] = None
         return state
@@ -180,15 +191,16 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
     """What a record says of an exchange beside the messages: plain values, the same fields for every outcome."""
     shown = (found.credential, found.certificate) if found.target and found.generation else ()
     return {
-        "version": 1,
+        "version": VERSION,
         "request_id": found.id,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "principal": _principal(found.principal or found.session.principal),
+        "principal": _principal(found.principal or found.session.principal, found.generation),
         "client": "{}:{}".format(*flow.client_conn.peername[:2]),
         "target": found.target.name if found.target else None,
         **({"opened_by": found.opened.id} if found.opened else {}),
         "actions": [[action.verb, action.target, action.resource] for action in found.actions],
         "decision": _decision(found.decision),
+        "decided_at": found.decided_at.isoformat() if found.decided_at else None,
         **({"approval": _approval(found)} if found.held else {}),
         "generation": found.generation.id if found.generation else "",
         "masks": dict(found.masks),
@@ -202,10 +214,16 @@ def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
     }
 
 
-def _principal(principal: Principal | None) -> dict[str, Any] | None:
+def _principal(principal: Principal | None, generation: Generation | None) -> dict[str, Any] | None:
+    """Of the token's claims those that a condition may read, and no others."""
     if principal is None:
         return None
-    return _caller(principal.issuer, principal.subject, principal.roles, principal.token_id)
+    names = generation.policy.claims if generation else frozenset()
+    kept = {name: principal.claims[name] for name in sorted(principal.claims) if names is None or name in names}
+    if not kept:
+        return _caller(principal.issuer, principal.subject, principal.roles, principal.token_id)
+    claims = named(("principal", "claims"), kept, compile_redactions(()))
+    return {**_caller(principal.issuer, principal.subject, principal.roles, principal.token_id), "claims": claims}
 
 
 @lru_cache(maxsize=1024)
@@ -239,6 +257,50 @@ def _considered(one: Considered) -> dict[str, Any]:
     return entry(
         rule=one.rule, source=one.source, verdict=str(one.verdict), outcome=str(one.outcome), detail=one.detail
     )
+
+
+def with_facts(said: dict[str, Any] | None, found: Exchange, redactions: tuple[str, ...]) -> dict[str, Any] | None:
+    """A decision with the facts that each rule's condition has read."""
+    if said is None or found.principal is None or found.facts is None or found.decided_at is None:
+        return said
+    assert found.generation is not None
+    names = [each["rule"] for each in said["considered"]]
+    read = facts_read(
+        found.generation.policy, found.principal, found.actions, found.facts, found.decided_at, frozenset(names)
+    )
+    if not read:
+        return said
+    compiled, body = compile_redactions(redactions), found.facts.body
+    told = {rule: recorded(facts, body, compiled) for rule, facts in read.items()}
+    considered = [
+        {**each, "facts": told[each["rule"]]} if each["rule"] in told else each for each in said["considered"]
+    ]
+    return {**said, "considered": considered}
+
+
+def _fingerprint(flow: http.HTTPFlow, found: Exchange) -> str | None:
+    """None of what was not read, or where the rules cannot tell on whose behalf it was sent."""
+    if found.fingerprint is not None or found.facts is None or (found.message and not found.message.from_agent):
+        return found.fingerprint
+    try:
+        return fingerprint_of(found, found.outgoing or Outgoing.of(flow.request))
+    except Refused:
+        return None
+
+
+def _wire(flow: http.HTTPFlow, found: Exchange) -> Wire:
+    """What went over the wire, with what goes to the agent."""
+    if found.message is None:
+        delivered = None
+        if flow.response is not None:
+            answer = Answer.of(flow.response)
+            body = found.delivered.hash if found.delivered and found.streaming else answer.body
+            delivered = Seen(b"HTTP/1.1 %d %b" % (answer.status, answer.reason), answer.headers, body)
+        return replace(found.wire, response_delivered=delivered)
+    passed = seen_message(found.passing) if found.passing and not found.refusal else None
+    if found.message.from_agent:
+        return replace(found.wire, request_sent=passed if found.sent else None)
+    return replace(found.wire, response_delivered=passed)
 
 
 def _annotate(flow: http.HTTPFlow, found: Exchange) -> None:

@@ -1,0 +1,163 @@
+"""What a record says beside the messages: the facts conditions read, when it was decided, what went over the wire."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from harness.gateway import Gateway, MakeGateway, head
+from harness.issuer import Issuer
+from harness.pki import Authority
+from harness.rules import CRM
+from harness.upstream import Connection, RecordingUpstream, Seen
+
+CLERK = """\
+role: clerk
+rules:
+  - id: fitting
+    allow: POST crm /v1/{what}
+    when: |
+      body.amount <= 500 && body.card.number != "" && request.query.token != "" && request.headers["x-team"] == "red"
+      && principal.claims.team.name == "red" && path.what == "orders"
+    redact_request: [$.card.number]
+    mask: {$..ssn: redact}
+
+  - id: unread
+    allow: GET crm /v1/{what}
+    mask: {$..ssn: redact}
+"""
+DOCUMENT = b'{"id": 1, "ssn": "078-05-1120"}'
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(DOCUMENT),
+    DOCUMENT,
+)
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+BODY = b'{"amount": 300, "card": {"number": "4111111111111111"}}'
+FIELDS = ("X-Team: red", "Content-Type: application/json", "X-Forwarded-For: 10.0.0.1")
+
+
+def answer(connection: Connection, request: Seen) -> None:
+    if request.path != "/v1/stream":
+        connection.send(ANSWER)
+        return
+    connection.send(STREAM)
+    for _ in range(3):
+        connection.send(b'data: {"ssn": "078-05-1120"}\n\n')
+    connection.finish()
+
+
+@pytest.fixture(scope="module")
+def target(authority: Authority) -> Iterator[RecordingUpstream]:
+    found = RecordingUpstream(answer, authority.server_context(CRM))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def clerks(
+    make_module_gateway: MakeGateway, target: RecordingUpstream, rule_files: dict[str, str], issuer: Issuer
+) -> Gateway:
+    files = {**rule_files, "roles/clerk.yaml": CLERK}
+    files["targets.yaml"] = (
+        f"targets: {{crm: {{url: 'https://{CRM}', connect: '127.0.0.1:{target.port}', private: true,"
+        " credential: crm-token}}\n"
+    )
+    del files["roles/support.yaml"]
+    return make_module_gateway(files).start()
+
+
+@pytest.fixture
+def clerk(issuer: Issuer) -> str:
+    claims = {"team": {"name": "red", "client_secret": "hunter2"}, "private": "nobody reads it"}
+    return issuer.token("clerk", **claims)
+
+
+def digest(key: bytes, message: bytes) -> str:
+    """As recordings/README.md says, of a message as it was on the wire."""
+    top, _, body = message.partition(b"\r\n\r\n")
+    line, *fields = top.split(b"\r\n")
+    text = b"".join(each + b"\n" for each in (line, *fields, b""))
+    return hmac.new(key, text + hashlib.sha256(body).digest(), "sha256").hexdigest()
+
+
+def ask(clerks: Gateway, token: str, message: bytes) -> bytes:
+    """The answer as it was on the wire."""
+    with clerks.tunnel(token) as wire:
+        before = len(wire.received)
+        assert wire.ask(message).status == 200
+        return wire.received[before:]
+
+
+def test_digests_of_what_went_over_the_wire(clerks: Gateway, clerk: str, target: RecordingUpstream) -> None:
+    key = (clerks.state / "hash.key").read_bytes()
+    sent = head("POST", "/v1/orders?token=s3cret", CRM, *FIELDS, body=BODY)
+    seen = target.watch()
+    delivered = ask(clerks, clerk, sent)
+    (record,) = clerks.records(1, path="/v1/orders?token=[redacted]")
+    assert record["digests"] == {
+        "request": {"received": digest(key, sent), "sent": digest(key, seen.plain)},
+        "response": {"received": digest(key, ANSWER), "delivered": digest(key, delivered)},
+    }
+    assert len({value for ends in record["digests"].values() for value in ends.values()}) == 4
+
+
+def test_digests_of_what_is_streamed(clerks: Gateway, clerk: str) -> None:
+    key = (clerks.state / "hash.key").read_bytes()
+    ask(clerks, clerk, head("GET", "/v1/stream", CRM))
+    (record,) = clerks.records(1, path="/v1/stream")
+    body = b'data: {"ssn": "078-05-1120"}\n\n' * 3
+    assert record["digests"]["response"]["received"] == digest(key, STREAM + body)
+    response = record["flow"].response
+    fields = b"".join(b"\r\n%b: %b" % field for field in response.headers.fields)
+    delivered = b"HTTP/1.1 200 OK" + fields + b"\r\n\r\n" + response.raw_content
+    assert record["digests"]["response"]["delivered"] == digest(key, delivered)
+
+
+def test_of_what_was_not_sent_there_is_no_digest(clerks: Gateway, clerk: str, target: RecordingUpstream) -> None:
+    seen = target.watch()
+    with clerks.tunnel(clerk) as wire:
+        assert wire.ask(head("DELETE", "/v1/orders", CRM)).status == 403
+    (record,) = clerks.records(1, path="/v1/orders")
+    digests = record["digests"]
+    assert (digests["request"]["sent"], digests["response"]["received"]) == (None, None)
+    assert len(digests["request"]["received"]) == len(digests["response"]["delivered"]) == 64
+    assert seen.raw == b""
+
+
+def test_the_facts_that_a_condition_has_read(clerks: Gateway, clerk: str) -> None:
+    before = datetime.now(UTC)
+    ask(clerks, clerk, head("POST", "/v1/orders?token=s3cret&n=1", CRM, *FIELDS, body=BODY))
+    ask(clerks, clerk, head("POST", "/v1/orders?token=s3cret&n=1", CRM, *FIELDS, body=BODY.replace(b" ", b"")))
+    one, other = clerks.records(2, path="/v1/orders?token=[redacted]&n=1")
+    (considered,) = one["decision"]["considered"]
+    assert considered["rule"] == "clerk/fitting"
+    assert considered["facts"] == {
+        "body.amount": 300,
+        "body.card.number": "[redacted]",
+        "path.what": "orders",
+        "principal.claims.team.name": "red",
+        'request.headers["x-team"]': "red",
+        "request.query.token": "[redacted]",
+    }
+    assert one["principal"]["claims"] == {"team": {"name": "red", "client_secret": "[redacted]"}}
+    assert before <= datetime.fromisoformat(one["decided_at"]) <= before + timedelta(seconds=30)
+    assert one["fingerprint"] == other["fingerprint"]
+    assert len(one["fingerprint"]) == 64
+    written = b"".join(clerks.traces().values())
+    assert not [
+        secret for secret in (b"s3cret", b"hunter2", b"nobody reads it", b"4111111111111111") if secret in written
+    ]
+
+
+def test_a_rule_without_a_condition_has_read_nothing(clerks: Gateway, clerk: str) -> None:
+    ask(clerks, clerk, head("GET", "/v1/plain", CRM))
+    (record,) = clerks.records(1, path="/v1/plain")
+    assert [set(each) for each in record["decision"]["considered"]] == [
+        {"rule", "source", "verdict", "outcome", "detail"}
+    ]
+    assert json.dumps(record["principal"]).count("team") == 1  # some rule may read it
