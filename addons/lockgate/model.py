@@ -101,6 +101,10 @@ class HttpFacts:
     body: Any | Form | Unreadable = field(default_factory=dict)
 
 
+# What of a message is recorded: its body too, its head only, or nothing of what it says but the path and keyed digests.
+RecordKind = Literal["full", "headers", "digest"]
+
+
 MaskKind = Literal["drop", "nullify", "redact", "replace", "hash", "keep_first", "keep_last", "detect"]
 
 
@@ -177,8 +181,8 @@ class Decision(NamedTuple):
 
     `rule` is the deciding rule (`role/rule-id`), None when nothing matched; `reason` is that rule's own text.
     `masks` and `shows` are those of every matching rule, the role's, the target's and the guardrails'. `redactions`
-    are what is left out of the record of the request: JSONPaths over its body, `query.NAME` and `headers.NAME`. Of a
-    verdict to hold, `holds` are all that have to be met.
+    are what is left out of the record of the request: JSONPaths over its body, `query.NAME`, `headers.NAME`, and
+    `record:KIND` where not all is recorded. Of a verdict to hold, `holds` are all that have to be met.
     """
 
     verdict: Verdict

@@ -217,6 +217,7 @@ async def test_what_is_over_leaves_for_the_recording(office: Office, draft: Draf
     assert (office.desk.get("a1"), office.desk.find("print-a1"), office.store.rows) == (None, None, {})
     ((kind, details),) = office.kept
     assert (kind, details["step"], details["votes"][0]["reason"]) == ("approval", "closed", "No.")
+    assert "shown" not in details  # the request has a record of its own, and rules say what is in it
 
 
 async def test_a_store_that_fails_lets_nothing_through(office: Office, draft: Draft, make_vote: Says) -> None:

@@ -335,6 +335,10 @@ class TestRedactions:
         expired = "id: c, allow: POST crm /v1/*, expires: 2020-01-01, redact_request: [$.old]"
         assert decide(loaded(support(*rules, expired)), body={"amount": 5}).redactions == ("$.pin",)
 
+    def test_what_is_not_recorded_at_all_is_among_them(self, loaded: Loaded) -> None:
+        rules = [f"{ALLOW}, record: full", f"id: b, allow: POST crm /v1/*, {LARGE}, record: digest"]
+        assert decide(loaded(support(*rules)), body={"amount": 5}).redactions == ("record:digest", "record:full")
+
     @pytest.mark.parametrize(
         ("path", "body"),
         [

@@ -27,7 +27,7 @@ def test_right_entries_are_kept_beside_wrong_ones() -> None:
             ),
             (
                 "targets.yaml:4:15: unknown key y: known here: url, urls, credential, limits, private, connect,"
-                " cookies, paths, methods, content_types, tls, http2, grpc, mask, show, detect, redact_request"
+                " cookies, paths, methods, content_types, tls, http2, grpc, mask, show, detect, redact_request, record"
             ),
         ],
         frozenset("abc"),

@@ -357,6 +357,7 @@ ENTRIES: dict[type[Model], dict[str, list[Any]]] = {
         "mask": [{"$..a": "redact", "$.b[*]": {"keep_last": 4}}, {"$.a": {"replace": "x"}}],
         "show": ["$.a", ["$.a", "$.b"]],
         "redact_request": ["$.a", ["query.a", "headers.a"]],
+        "record": ["full", "headers", "digest"],
         "approvers": ["finance", ["finance", 7]],
         "quorum": [1, 12],
         "timeout": ["15m", "0s"],

@@ -210,7 +210,8 @@ WRONG = [
     pytest.param(
         role("allow: POST crm /x\nwebhook: none"),
         "roles/support.yaml:5:5: unknown key webhook: known here: id, hold, deny, when, unless, types, expires, mask,"
-        " show, detect, redact_request, approvers, quorum, timeout, require_reason, max_grant, reason, allow, query",
+        " show, detect, redact_request, record, approvers, quorum, timeout, require_reason, max_grant, reason, allow,"
+        " query",
         id="unknown-key",
     ),
     pytest.param(
@@ -405,7 +406,7 @@ WRONG = [
     pytest.param(
         {"guardrails.yaml": "rules:\n  - {id: g, allow: any crm /**}\n"},
         "guardrails.yaml:2:13: unknown key allow: known here: id, hold, deny, when, unless, types, expires,"
-        " mask, show, detect, redact_request, approvers, quorum, timeout, require_reason, max_grant, reason",
+        " mask, show, detect, redact_request, record, approvers, quorum, timeout, require_reason, max_grant, reason",
         id="guardrail-that-allows",
     ),
     # Targets.
@@ -915,6 +916,11 @@ WRONG = [
         id="redact-a-fact",
     ),
     pytest.param(
+        role("allow: GET crm /x\nrecord: nothing"),
+        "roles/support.yaml:5:13: the values taken here are full, headers or digest",
+        id="record",
+    ),
+    pytest.param(
         role("allow: GET crm /x\nredact_request: headers.X-Pin"),
         "roles/support.yaml:5:21: a field of the request is $.path of its body, query.NAME, or headers.NAME "
         "in lower case",
@@ -943,8 +949,8 @@ WRONG = [
     ),
     pytest.param(
         guardrail("reason: because"),
-        "guardrails.yaml:2:5: a guardrail has exactly one of hold and deny, or only mask, show, detect and "
-        "redact_request; it never allows",
+        "guardrails.yaml:2:5: a guardrail has exactly one of hold and deny, or only mask, show, detect, "
+        "redact_request and record; it never allows",
         id="guardrail-for-nothing",
     ),
     pytest.param(

@@ -97,6 +97,25 @@ def test_what_rules_leave_out_beside_the_body_goes(path: tuple[str, ...], redact
     assert found == "[redacted]"
 
 
+@pytest.mark.parametrize(
+    ("keeps", "told_of"),
+    [
+        pytest.param("full", {"body.a", "request.query.b", "request.headers.c", "request.method", "path.d"}, id="full"),
+        pytest.param("headers", {"request.query.b", "request.headers.c", "request.method", "path.d"}, id="headers"),
+        pytest.param("digest", {"request.method", "path.d"}, id="digest"),
+    ],
+)
+def test_what_is_not_recorded_is_no_fact_either(keeps: str, told_of: set[str]) -> None:
+    facts: dict[tuple[str, ...], Any] = {
+        ("body", "a"): 1,
+        ("request", "query", "b"): "1",
+        ("request", "headers", "c"): "1",
+        ("request", "method"): "GET",
+        ("path", "d"): "1",
+    }
+    assert told(facts, {"a": 1}, f"record:{keeps}").keys() == told_of
+
+
 def test_of_a_form() -> None:
     body = Form({"amount": ("600",), "tag": ("a", "b"), "password": ("x",)})
     assert told({("body", name): () for name in body.fields}, body) == {

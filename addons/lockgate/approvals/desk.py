@@ -376,8 +376,11 @@ class Desk:
         self._tell("expired", changed)
 
     async def _let_go(self, approval: Approval) -> None:
-        """Its whole story is in the recordings before the store forgets it."""
-        await self._keep("approval", {"step": "closed", **approval.document()})
+        """Its whole story is in the recordings before the store forgets it; the request itself has a record of its own,
+        which says no more of it than the rules let it.
+        """
+        story = {name: value for name, value in approval.document().items() if name != "shown"}
+        await self._keep("approval", {"step": "closed", **story})
         await self._writer.write(Change(approval, removes=True))
 
     # Changes

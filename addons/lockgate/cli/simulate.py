@@ -83,98 +83,13 @@ def simulate(generation: Generation, principal: Principal, request: Request, now
         request = as_websocket(request)
         head.require_plain(request.headers)
         target = target_of(generation, request)
-        if target.grpc:
-            grpc.require_call(request.method.upper(), request.url.path, "HTTP/2.0", request.headers)
-        take = read_websocket if request.method in WEBSOCKET_VERBS else read
-        action, facts = take(generation, target, request)
+        action, facts = read(generation, target, principal.roles, request)
     except RequestUnreadable as unreadable:
         return Simulated(target, refusal=unreadable_refusal(unreadable.reason), unseen=unseen)
     except Refused as refused:
         return Simulated(target, refusal=refused.refusal, unseen=unseen)
     decision = authorize(generation.policy, principal, (action,), facts, now)
     return Simulated(target, action, decision, refusal_of(decision, action.verb), unseen)
-
-
-def as_websocket(request: Request) -> Request:
-    """A request that asks for a WebSocket as what rules call it, `ws`. Raises RequestUnreadable, Refused."""
-    if not websocket.is_asked(request.headers):
-        return request
-    head.require_plain(request.headers, websocket=True)
-    websocket.require_handshake(request.method, "HTTP/1.1", request.headers)
-    kept = tuple(field for field in request.headers if field[0].lower() not in websocket.NOT_SENT_ON)
-    return replace(request, method=websocket.VERB, headers=kept)
-
-
-def read_websocket(generation: Generation, target: Target, request: Request) -> tuple[Action, HttpFacts]:
-    """What opens a WebSocket, or a message of one: the request's body. Raises RequestUnreadable, Refused."""
-    action, facts = read(generation, target, replace(request, method="GET", body=b""))
-    if request.method == websocket.VERB:
-        return replace(action, verb=websocket.VERB), facts
-    verb, _, kind = request.method.partition("-")
-    try:
-        return websocket.read(action, facts, request.body, from_agent=verb == "send", is_text=not kind)
-    except BodyUnreadable as unreadable:
-        raise Refused(websocket.unreadable(unreadable)) from None
-
-
-def target_of(generation: Generation, request: Request) -> Target:
-    url = request.url
-    host = authority.canonical_host(url.host)
-    target = generation.target_for(url.scheme, host, url.port)
-    if target is None:
-        where = f"{url.scheme}://{host[:255]}:{url.port}"
-        raise Refused(Refusal(403, f"No target is named for {where}.", "Ask the operator to add it to targets.yaml."))
-    hosts = head.values(request.headers, "host")
-    if len(hosts) > 1 or not all(authority.leads_to(host, target) for host in hosts):
-        raise RequestUnreadable("its Host header is not its destination")
-    return target
-
-
-def read(generation: Generation, target: Target, request: Request) -> tuple[Action, HttpFacts]:
-    """The action and the facts. Raises RequestUnreadable, Refused."""
-    body = decoded(request, target)
-    fields = [(name, value) for name, value in request.headers if head.is_passed_on(name) and name.lower() != "host"]
-    fields.append(("host", target.authority))
-    if target.grpc:
-        fields.append(("te", "trailers"))
-    if request.body and not head.values(fields, "content-length") and not head.values(fields, "transfer-encoding"):
-        fields.append(("content-length", str(len(request.body))))
-    head.require_expected(request.method, body)
-    if not {*head.values(request.headers, "content-length")} <= {str(len(request.body))}:
-        raise RequestUnreadable("its Content-Length is not that of its body")
-    path = request.url.path
-    if target.credential is not None:
-        places = places_of(generation.credentials[target.credential])
-        fields = [field for field in fields if field[0].lower() not in places.headers]
-        path = places.strip_path(path)
-    (action,), facts, _ = http.read(request.method, target, path, fields)
-    restricted = generation.policy.restricts_bodies(target.name)
-    try:
-        return action, replace(facts, body=read_body(fields, body, target, restricted=restricted, wanted=restricted))
-    except ContentTypeNotAccepted as refused:
-        detail = f"The body is not taken: {refused}."
-        raise Refused(Refusal(415, detail, "Send JSON or a form, and say so.")) from None
-
-
-def decoded(request: Request, target: Target) -> bytes:
-    coding = ", ".join(head.values(request.headers, "content-encoding")) or None
-    limit = target.limits.request
-    if len(request.body) > limit:
-        detail = f"The body is larger than the {limit} bytes the target takes."
-        raise Refused(Refusal(413, detail, "Send less.", close=True))
-    try:
-        return encodings.decode(request.body, coding, limit)
-    except BodyTooLarge as large:
-        detail = f"The body is too large: {large}."
-        raise Refused(Refusal(413, detail, "Send less.", close=True)) from None
-    except BodyUnreadable as unreadable:
-        status = 415 if isinstance(unreadable, EncodingNotAccepted) else 400
-        detail = f"The body cannot be decoded: {unreadable}."
-        raise Refused(Refusal(status, detail, "Send it without Content-Encoding.")) from None
-
-
-def unreadable_refusal(why: str) -> Refusal:
-    return Refusal(400, f"The request cannot be read in one way only: {why}.", "Send it plainly.", close=True)
 
 
 def refusal_of(decision: Decision, verb: str) -> Refusal | None:

@@ -11,7 +11,7 @@ from lockgate.masking.strategies import STRENGTH
 from lockgate.model import Mask, Show
 from lockgate.policy.conditions.describe import suggestion
 from lockgate.policy.documents import Document, Path
-from lockgate.policy.rules import Alterations
+from lockgate.policy.rules import RECORD, Alterations
 from lockgate.policy.schema.rules import Matching
 from lockgate.policy.schema.targets import Target
 
@@ -49,7 +49,8 @@ def alterations(
             message = "a field of the request is $.path of its body, query.NAME, or headers.NAME in lower case"
             problems.append(document.problem(where, message))
     shows = (Show(tuple(entry.show), owner),) if entry.show else ()
-    return Alterations((*masks, *detected(document, path, entry, owner, problems)), shows, tuple(entry.redact_request))
+    redactions = (*entry.redact_request, *([f"{RECORD}{entry.record}"] if entry.record else []))
+    return Alterations((*masks, *detected(document, path, entry, owner, problems)), shows, redactions)
 
 
 def detected(

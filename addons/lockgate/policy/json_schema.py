@@ -219,7 +219,8 @@ TOGETHER: Mapping[type[Model], Sequence[Fragment]] = {
             "then": exactly_one(["hold", "deny"]),
             "else": {
                 **some_of(
-                    ["mask", "show", "detect", "redact_request"], "a guardrail has hold or deny, or masks all answers"
+                    ["mask", "show", "detect", "redact_request", "record"],
+                    "a guardrail has hold or deny, or masks all answers",
                 ),
                 **without(["when", "unless", "expires", "reason"], "masks alone bind every answer: leave this out"),
             },

@@ -13,6 +13,7 @@ from lockgate.policy.index import PathIndex
 from lockgate.policy.patterns import NO_CAPTURES, Pattern, Resource
 
 GUARDRAILS = "guardrails"  # stands where a role's name does, for rules that bind every role
+RECORD = "record:"  # stands before a RecordKind, among what is left out of records
 EVERY_METHOD = "any"  # every ordinary method of HTTP
 EVERY_VERB = "*"  # of a deny or hold without a resource: every verb of every protocol
 
@@ -43,7 +44,8 @@ class Rule:
     """One rule. `name` is `role/id`, `source` is `file:line` of where it stands.
 
     It matches where `when` holds and `unless` does not, until `expires` (aware). `redactions` are JSONPaths over the
-    request's body, `query.NAME` and `headers.NAME`. `query` are the parameters that it takes, all where it is None.
+    request's body, `query.NAME`, `headers.NAME`, and `record:KIND` where not all is recorded. `query` are the
+    parameters that it takes, all where it is None.
 
     What every decision would ask again is known beforehand: `always` is whether it matches whatever its lines fit, at
     any time; `alters`, whether it leaves anything out of answers or records; `matched`, what is said of it then.

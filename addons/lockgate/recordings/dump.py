@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, flow, http
@@ -34,22 +34,24 @@ State = dict[str, Any]
 
 
 class PrincipalEntry(TypedDict):
-    """Who: as the verified token says."""
+    """Who: as the verified token says. `claims` are those that a condition may read."""
 
     issuer: str
     subject: str
     roles: list[str]
     token_id: str | None
+    claims: NotRequired[dict[str, Any]]
 
 
 class ConsideredEntry(TypedDict):
-    """One rule considered: `rule` is `role/rule-id`, `source` is `file:line`."""
+    """One rule considered: `rule` is `role/rule-id`, `source` is `file:line`, `facts` what its condition has read."""
 
     rule: str
     source: str
     verdict: str
     outcome: str
     detail: str
+    facts: NotRequired[dict[str, Any]]
 
 
 class DecisionEntry(TypedDict):
@@ -71,8 +73,8 @@ class RefusalEntry(TypedDict):
 class Projection(TypedDict):
     """`metadata["lockgate"]` as the Record stage hands it over; `recordings/README.md` says what each member means.
 
-    `time` is UTC as in RFC 3339, `timings` are milliseconds. What is added here: `redacted`, `truncated`, `withheld`,
-    `decoded`, `repaired` and `chain`.
+    `time` is UTC as in RFC 3339, `timings` are milliseconds. What is added here: `recorded`, `redacted`, `truncated`,
+    `withheld`, `decoded`, `repaired` and `chain`.
     """
 
     version: int
@@ -83,6 +85,7 @@ class Projection(TypedDict):
     target: str | None
     actions: list[list[str]]
     decision: DecisionEntry | None
+    decided_at: str | None
     generation: str
     masks: dict[str, int]
     scrubbed: int
@@ -92,6 +95,8 @@ class Projection(TypedDict):
     sent: bool
     upstream_status: int | None
     timings: dict[str, float]
+    fingerprint: NotRequired[str | None]
+    digests: NotRequired[dict[str, dict[str, str | None]]]
 
 
 def loads(data: bytes) -> State:
@@ -205,6 +210,7 @@ class Notes:
     def __init__(self, max_body: int, redactions: tuple[str, ...]) -> None:
         self._max_body = max_body
         self._redactions = compile_redactions(redactions)
+        self.keeps = self._redactions.keeps
         self._found: dict[str, Found] = {}
         self._truncated: dict[str, int] = {}
         self._withheld: dict[str, str] = {}
@@ -214,11 +220,12 @@ class Notes:
     def stream(self, streamed: Delivered) -> None:
         """The response's body is what is kept of this."""
         self._streamed = streamed.entry()
-        if streamed.length > self._max_body:
+        if streamed.length > self._max_body and self.keeps == "full":
             self._truncated["response"] = streamed.length
 
     def entries(self) -> dict[str, Any]:
-        entries = {
+        entries: dict[str, Any] = {
+            "recorded": self.keeps if self.keeps != "full" else None,
             "streamed": self._streamed,
             "redacted": {side: found.names for side, found in self._found.items() if found.names},
             "truncated": self._truncated,
@@ -233,6 +240,8 @@ class Notes:
     def request(self, message: State) -> State:
         found = self._found.setdefault("request", Found())
         by_rule = self._redactions
+        if self.keeps == "digest":
+            message = {**message, "path": message["path"].partition(b"?")[0]}
         clean = {
             **message,
             "host": plain(message["host"]),
@@ -245,7 +254,9 @@ class Notes:
     def message(self, side: str, message: State, names: Names = BUILT_IN) -> State:
         """`names` are those of header fields, beside the built-in ones."""
         found = self._found.setdefault(side, Found())
-        content, encoded = self._body(side, message)
+        if self.keeps == "digest":
+            message = {**message, "headers": (), "trailers": None}
+        content, encoded = self._body(side, message) if self.keeps == "full" else (None, True)
         fields = message["headers"]
         if not encoded:
             fields = tuple(field for field in fields if field[0].lower() != b"content-encoding")
@@ -300,7 +311,7 @@ class Notes:
         left = self._max_body
         result = []
         for message in messages:
-            body = message[content]
+            body = message[content] if self.keeps == "full" else b""
             if len(body) > left:
                 self._truncated["messages"] = self._truncated.get("messages", 0) + len(body) - left
             kept = redact.text(body[:left], found=found)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from lockgate.bodies.json import Float
 from lockgate.errors import BodyUnreadable, MaskingFailed
-from lockgate.model import Form
+from lockgate.model import Form, RecordKind
 from lockgate.policy.conditions.fields import written
 from lockgate.policy.conditions.syntax import Path
 from lockgate.recordings import redact
@@ -18,6 +18,7 @@ from lockgate.recordings.redact import Found
 from lockgate.recordings.redactions import Redactions
 
 REDACTED = redact.REDACTED.decode()
+DETAILS = frozenset({("request", "query"), ("request", "query_all"), ("request", "headers")})
 LONGEST = 1024  # bytes of JSON: the body itself is recorded beside
 
 
@@ -30,7 +31,13 @@ def recorded(facts: Mapping[Path, Any], body: Any, redactions: Redactions) -> di
         left = redactions.document(body)
     except (BodyUnreadable, MaskingFailed):
         left = None
-    return {written(path): bounded(fact(path, value, left, redactions)) for path, value in facts.items()}
+    kept = {path: value for path, value in facts.items() if not is_left_out(path, redactions.keeps)}
+    return {written(path): bounded(fact(path, value, left, redactions)) for path, value in kept.items()}
+
+
+def is_left_out(path: Path, keeps: RecordKind) -> bool:
+    """Whether it is of a part of the request that is not recorded."""
+    return (keeps != "full" and path[0] == "body") or (keeps == "digest" and path[:2] in DETAILS)
 
 
 def fact(path: Path, value: Any, body: Any, redactions: Redactions) -> Any:

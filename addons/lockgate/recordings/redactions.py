@@ -17,10 +17,12 @@ from lockgate.actions.http import parse_query
 from lockgate.bodies.json import dumps, is_json, parse
 from lockgate.errors import BodyUnreadable, RequestUnreadable
 from lockgate.masking import compile_masks
-from lockgate.model import Form, Mask, Unreadable
+from lockgate.model import Form, Mask, RecordKind, Unreadable
 from lockgate.policy.conditions.spellings import folded
+from lockgate.policy.rules import RECORD
 from lockgate.recordings.redact import PART, REDACTED, Found, Names, squash
 
+LEAST_FIRST: tuple[RecordKind, ...] = ("digest", "headers")
 QUERY = "query."
 HEADERS = "headers."
 
@@ -33,10 +35,12 @@ DECODINGS = 3  # times that a name is percent-decoded, as some targets do it
 class Redactions:
     """Compiled `redact_request`: `$` JSONPaths over the body, `query.NAME`, `headers.NAME`.
 
-    `names` are the header fields, and the names by which a field may repeat a parameter.
+    `names` are the header fields, and the names by which a field may repeat a parameter. `keeps` is what is recorded at
+    all, of what several rules say the least.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self.keeps: RecordKind = next((kind for kind in LEAST_FIRST if f"{RECORD}{kind}" in texts), "full")
         paths = [text for text in texts if text.startswith("$")]
         queries = [text.removeprefix(QUERY) for text in texts if text.startswith(QUERY)]
         self._parameters = frozenset(map(folded, queries))

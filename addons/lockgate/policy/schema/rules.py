@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from lockgate.model import RecordKind
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.values import Count, Flag, HoldTime, Instant, Lines, MaskMap, Names, NameText, Text
 
@@ -40,6 +41,10 @@ class Matching(Model):
     Example: [email, card]"""
     redact_request: Lines = Field(default_factory=list)
     """What of the request is not recorded: JSONPaths over its body, query.NAME, headers.NAME."""
+    record: RecordKind | None = None
+    """What is recorded of the request and its answer: full (where it says nothing), headers (no bodies), or digest (the
+    path without its query, and keyed digests). Of several rules about a request, the one that records least counts.
+    Example: digest"""
     approvers: Names | None = None
     """The roles of persons who may approve a hold; any person where it says nothing. Example: [finance]"""
     quorum: Count | None = None
@@ -108,10 +113,10 @@ class Guardrail(Matching):
     @model_validator(mode="after")
     def one_purpose(self) -> Self:
         if len(self.verdicts) > 1 or not (
-            self.verdicts or self.mask or self.show or self.detect or self.redact_request
+            self.verdicts or self.mask or self.show or self.detect or self.redact_request or self.record
         ):
             raise ValueError(
-                "a guardrail has exactly one of hold and deny, or only mask, show, detect and redact_request;"
+                "a guardrail has exactly one of hold and deny, or only mask, show, detect, redact_request and record;"
                 " it never allows"
             )
         if not self.verdicts and (self.when or self.unless or self.expires or self.reason):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
+from lockgate.model import RecordKind
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Host, Origin, Url, address
 from lockgate.policy.schema.values import Flag, Lines, MaskMap, MediaTypes, Methods, NameText, Size, Text
@@ -74,6 +75,9 @@ class Target(Model):
     Example: [jwt, pem, key]"""
     redact_request: Lines = Field(default_factory=list)
     """What of every request to it is not recorded: JSONPaths over its body, query.NAME, headers.NAME."""
+    record: RecordKind | None = None
+    """What is recorded of requests to it and their answers: full (where it says nothing), headers (no bodies), or
+    digest (the path without its query, and keyed digests). Example: headers"""
 
     @property
     def origins(self) -> list[Origin]:
