@@ -567,6 +567,15 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """After how many records how far the chain has come is signed, and where that goes beside the chain itself."""
+
+    every: int = 1000
+    file: Path | None = None
+    webhook: WebhookNotifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`gateway.yaml`: who issues tokens, and where the gateway writes. Sizes in bytes.
 
@@ -580,4 +589,5 @@ class GatewayConfig:
     lists: Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]] = field(default_factory=dict)
     limits: GatewayLimits = GatewayLimits()
     recordings_reserve: int = 64 * 1024 * 1024
+    checkpoints: Checkpoints = Checkpoints()
     approvals: Approvals = Approvals()

@@ -30,13 +30,16 @@ from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
 from lockgate.limits import group
-from lockgate.model import GatewayConfig, Happening, Issuer, Principal, SecretSource
+from lockgate.model import Checkpoints, GatewayConfig, Happening, Issuer, Principal, SecretSource
 from lockgate.notices import notice_of
 from lockgate.notify.notifications import Notifications
 from lockgate.policy import documents
 from lockgate.policy.files import read_files
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import assemble
+from lockgate.pushing import Deliver, Pushing, to_file, to_url
+from lockgate.recordings import trust
+from lockgate.recordings.checkpoints import Marking
 from lockgate.recordings.disk import free_space
 from lockgate.recordings.generations import keep
 from lockgate.recordings.recorder import Recorder
@@ -45,6 +48,7 @@ from lockgate.state import key
 from lockgate.workers import Workers
 
 RECORDED_PROBLEMS = 100
+PUSHED_WITHIN = 5.0  # seconds at the end for the last checkpoint to be delivered
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +108,7 @@ class Runtime:
         self.revocations = Revocations(self._state, self._note_revoked)
         self.current = self._in_force(generation)
         self.strangers = StrangersTally()
-        self.recorder = Recorder(self.recordings_dir)
+        self.recorder = Recorder(self.recordings_dir, marking=self._marking(generation.gateway.checkpoints))
         self.recorder.start({"version": __version__, "generation": generation.id})
         self.desk = Desk(
             TinyStore(self._state, key(self._state, "approvals")),
@@ -187,8 +191,11 @@ class Runtime:
             RecordingUnavailable: records were lost.
         """
         if hasattr(self, "recorder"):
-            self.record_strangers()
-            self.recorder.close()
+            try:
+                self.record_strangers()
+                self.recorder.close()
+            finally:
+                self._pushing.close(PUSHED_WITHIN)
 
     def counts_alone(self, address: str, reason: str) -> bool:
         """Whether the refusal of a caller that nobody knows is only counted: there were many, or the disk is nearly
@@ -230,6 +237,17 @@ class Runtime:
             Verifier(issuers, self._state, self._key_caches),
             Verifier(approvers(generation.gateway), self._state, self._key_caches),
         )
+
+    def _marking(self, config: Checkpoints) -> Marking:
+        """How the recordings are signed, and who is told of it."""
+        signer = trust.signer(self._state)
+        places: dict[str, Deliver] = {}
+        if config.file is not None:
+            places[str(config.file)] = to_file(config.file)
+        if config.webhook is not None:
+            places["the webhook of checkpoints"] = to_url(config.webhook)
+        self._pushing = Pushing({str(self._state): partial(trust.note, self._state), **places})
+        return Marking(signer, config.every, self._pushing.push, trust.reached(self._state, signer.verifier))
 
     def _places(self, gateway: GatewayConfig) -> tuple[Path, Path]:
         """The directories of the recordings and of the state."""

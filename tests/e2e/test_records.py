@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,11 @@ from harness.issuer import Issuer
 from harness.pki import Authority
 from harness.rules import CRM
 from harness.upstream import Connection, RecordingUpstream, Seen
+from lockgate.recordings import trust
+from lockgate.recordings.chain import Kind
+from lockgate.recordings.checkpoints import read_lines
+from lockgate.recordings.files import RecordFile, in_order
+from lockgate.recordings.verify import details, verify
 
 CLERK = """\
 role: clerk
@@ -211,6 +217,37 @@ def test_of_a_stream_only_digests_may_be_kept(clerks: Gateway, clerk: str) -> No
     assert record["streamed"]["ended"] == "complete"
     assert len(record["digests"]["response"]["delivered"]) == 64
     assert not traces(clerks, b"canary-5")
+
+
+def test_how_far_it_went_is_signed_and_pushed(
+    make_gateway: MakeGateway, rule_files: dict[str, str], token: str
+) -> None:
+    gateway = make_gateway()
+    pushed = gateway.home / "pushed.jsonl"
+    told = f"recordings: {{checkpoints: {{every: 2, file: {pushed}}}}}\n"
+    gateway.write_rules({"gateway.yaml": rule_files["gateway.yaml"] + told})
+    gateway.start()
+    for number in range(4):
+        gateway.ask("GET", f"/v1/nothing-{number}", token)
+    gateway.records(1, path="/v1/nothing-3")
+    gateway.stop()
+    found = trust.known(gateway.state)
+    assert found is not None
+    links = read_lines(pushed.read_bytes().splitlines(), found.verifier)
+    assert len(links) >= 2
+    report = verify(gateway.recordings, verifier=found.verifier, known=[*links, found.reached])
+    assert (report.fault, report.signed) == (None, found.reached) == (None, links[-1])
+    assert report.head is not None
+    assert report.head.number == found.reached.number + 1  # nothing stands behind the last checkpoint
+    in_order(gateway.recordings)[-1].unlink()
+    shutil.rmtree(gateway.recordings / "journal")
+    gateway.start()
+    gateway.stop()
+    start = next(iter(RecordFile(in_order(gateway.recordings)[0])))
+    assert details(start)["rolled_back"]["to"] == found.reached.number
+    fault = verify(gateway.recordings, verifier=found.verifier).fault
+    assert fault is not None
+    assert fault.kind is Kind.REMOVED
 
 
 def traces(clerks: Gateway, *canaries: bytes) -> list[bytes]:

@@ -770,7 +770,7 @@ WRONG = [
     ),
     pytest.param(
         gateway("issuers:\n  - dev: true\nrecordings: {dir: r, keep: 90d}\n"),
-        "gateway.yaml:3:22: unknown key keep: known here: dir, max_body, reserve",
+        "gateway.yaml:3:22: unknown key keep: known here: dir, max_body, reserve, checkpoints",
         id="unsupported-key-of-a-section",
     ),
     # What needs the rest of the directory to be judged, and what could never count.

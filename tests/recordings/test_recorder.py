@@ -334,7 +334,7 @@ async def test_a_deleted_directory_is_noticed_and_made_again(
     assert ids(directory) == ["b"]
     report = verify(directory)
     assert report.fault
-    assert report.fault.detail == "record 1 is missing before it"
+    assert report.fault.detail == "record 1 is missing before it; no tombstone says that they were pruned"
 
 
 @pytest.mark.parametrize("bounds", [{"pending_records": 3}, {"pending_bytes": 3 * 4200}], ids=["records", "bytes"])

@@ -155,4 +155,4 @@ def test_a_deleted_directory_is_made_again(writer: Writer, directory: Path, make
     report = verify(directory)
     assert ids(directory) == ["a"]
     assert report.fault
-    assert report.fault.detail == "record 1 is missing before it"
+    assert report.fault.detail == "record 1 is missing before it; no tombstone says that they were pruned"

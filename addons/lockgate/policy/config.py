@@ -17,10 +17,10 @@ from lockgate.model import GatewayConfig
 from lockgate.policy.approvals import approvals
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.describe import suggestion
-from lockgate.policy.credentials import beside
+from lockgate.policy.credentials import beside, placed
 from lockgate.policy.schema.addresses import Origin
 from lockgate.policy.schema.credentials import Credential, Credentials
-from lockgate.policy.schema.gateway import Gateway, Issuer, Saml
+from lockgate.policy.schema.gateway import Checkpoints, Gateway, Issuer, Saml
 from lockgate.policy.schema.targets import Target, Targets, Tls
 from lockgate.policy.schema.values import NAME
 
@@ -66,10 +66,22 @@ def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[P
         recordings_dir=recordings.dir,
         recordings_max_body=recordings.max_body,
         recordings_reserve=recordings.reserve,
+        checkpoints=checkpoints(recordings.checkpoints, directory),
         state=checked.model.state,
         lists=dict(checked.model.lists),
         limits=model.GatewayLimits(limits.connections, limits.requests, limits.buffered),
         approvals=approvals(checked.model.approvals, document, issuers, directory, problems),
+    )
+
+
+def checkpoints(entry: Checkpoints, directory: Path) -> model.Checkpoints:
+    hook = entry.webhook
+    return model.Checkpoints(
+        every=entry.every,
+        file=Path(entry.file) if entry.file else None,
+        webhook=model.WebhookNotifier(hook.url, placed(hook.secret, directory), beside(hook.ca, directory))
+        if hook
+        else None,
     )
 
 

@@ -10,11 +10,13 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lockgate.recordings.chain import Seen, see
 from lockgate.recordings.dump import loads
 
 SUFFIX = ".mitm"
@@ -32,14 +34,26 @@ def new_path(directory: Path, now: float) -> Path:
     return directory / f"{stamp}-{max(numbers, default=0) + 1:04d}{SUFFIX}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
-    """One record: where it stands, its bytes, and the flow's state; None when the bytes are no such thing."""
+    """One record: where it stands, and its bytes."""
 
     path: Path
     offset: int
-    raw: bytes
-    state: dict[str, Any] | None
+    raw: bytes = field(repr=False)
+
+    @cached_property
+    def seen(self) -> Seen:
+        """Its place in the chain, found without reading all of it."""
+        return see(self.raw)
+
+    @cached_property
+    def state(self) -> dict[str, Any] | None:
+        """The flow's state; None when the bytes are no such thing."""
+        try:
+            return loads(self.raw)
+        except ValueError:
+            return None
 
     @property
     def lockgate(self) -> dict[str, Any]:
@@ -51,9 +65,7 @@ class Record:
     @property
     def number(self) -> int | None:
         """Its place in the chain, as it states it."""
-        chain = self.lockgate.get("chain")
-        number = chain.get("number") if isinstance(chain, dict) else None
-        return number if type(number) is int else None
+        return self.seen.link.number if self.seen.link else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +88,11 @@ class RecordFile:
         with self.path.open("rb") as file:
             for offset, length in self._spans(file):
                 file.seek(offset)
-                raw = file.read(length)
-                yield record(self.path, offset, raw)
+                yield Record(self.path, offset, file.read(length))
+
+    def first(self) -> Record | None:
+        """The first whole record."""
+        return next(iter(self), None)
 
     def last(self) -> Record | None:
         """The last whole record. The ones before it are skipped, not read."""
@@ -87,7 +102,7 @@ class RecordFile:
                 return None
             offset, length = spans[0]
             file.seek(offset)
-            return record(self.path, offset, file.read(length))
+            return Record(self.path, offset, file.read(length))
 
     def _spans(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
         """Where each record begins, and its length in bytes."""
@@ -105,13 +120,6 @@ class RecordFile:
                 return
             yield offset, length
             offset += length
-
-
-def record(path: Path, offset: int, raw: bytes) -> Record:
-    try:
-        return Record(path, offset, raw, loads(raw))
-    except ValueError:
-        return Record(path, offset, raw, None)
 
 
 def frame_length(file: BinaryIO, offset: int) -> int | None:
@@ -141,5 +149,5 @@ def in_order(directory: Path) -> list[Path]:
 
 
 def first_number(path: Path) -> float:
-    first = next(iter(RecordFile(path)), None)
+    first = RecordFile(path).first()
     return math.inf if first is None or first.number is None else first.number

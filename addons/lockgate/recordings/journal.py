@@ -105,9 +105,13 @@ class OpenIntent:
 
 @dataclass(slots=True)
 class Replay:
-    """What the segments on the disk say. `base` is the chain's head when the oldest of them began, `head` the last."""
+    """What the segments on the disk say. `base` is the chain's head when the oldest of them began, `head` the last.
+
+    `ended` are flows whose records were durable when that was noted.
+    """
 
     intents: dict[str, OpenIntent] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
     base: Link | None = None
     head: Link = START
     segments: list[Path] = field(default_factory=list)
@@ -142,6 +146,8 @@ def follow(result: Replay, entry: Entry) -> None:
         result.base = result.base or result.head
     else:
         result.intents.pop(entry.flow_id, None)
+        if entry.state is not State.NOT_SENT:  # of one that was withdrawn there is no record
+            result.ended.add(entry.flow_id)
 
 
 class Journal:

@@ -17,6 +17,7 @@ from threading import Condition, Thread
 from typing import Any, Literal
 
 from lockgate.errors import RecordingUnavailable, SetupError
+from lockgate.recordings.checkpoints import Marking
 from lockgate.recordings.dump import State, event_state
 from lockgate.recordings.journal import SEGMENT_SIZE
 from lockgate.recordings.journal import State as Step
@@ -50,7 +51,8 @@ class Recorder:
     """Records of one directory. `start` before, `close` after; everything between is safe from any thread.
 
     States handed over must not be changed afterwards. `pending_records` and `pending_bytes` bound what is kept in
-    memory while the disk takes nothing; what goes beyond is dropped, counted, and the count recorded.
+    memory while the disk takes nothing; what goes beyond is dropped, counted, and the count recorded. With `marking`
+    how far the chain has come is signed now and then.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class Recorder:
         segment_size: int = SEGMENT_SIZE,
         pending_records: int = PENDING_RECORDS,
         pending_bytes: int = PENDING_BYTES,
+        marking: Marking | None = None,
     ) -> None:
         self._clock = clock
         self._retry = retry
         self._max_records = pending_records
         self._max_bytes = pending_bytes
-        self._writer = Writer(Path(directory), clock, segment_size)
+        self._writer = Writer(Path(directory), clock, segment_size, marking)
         self._thread: Thread | None = None
         # `_wake` guards everything below.
         self._wake = Condition()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Serialized(bytes):
@@ -87,3 +87,48 @@ def writer_of_base(kind: type) -> Callable[[Any], bytes]:
         if base in WRITERS:
             return WRITERS[base]
     raise ValueError(f"a {kind.__name__} cannot be written")
+
+
+# Looking into what is written without reading all of it
+
+
+class Span(NamedTuple):
+    """Where a value stands: `start` of its length, `begin` and `end` of its payload; `kind` is the byte behind it."""
+
+    start: int
+    begin: int
+    end: int
+    kind: int
+
+
+def span(data: bytes, position: int, limit: int) -> Span:
+    """The value at `position`, which ends before `limit`. Raises ValueError where there is none."""
+    colon = data.find(b":", position, position + MAX_DIGITS + 1)
+    digits = data[position:colon]
+    if colon < 0 or not digits.isdigit() or (len(digits) > 1 and digits[:1] == b"0"):
+        raise ValueError("no length")
+    end = colon + 1 + int(digits)
+    if end >= limit:
+        raise ValueError("cut short")
+    return Span(position, colon + 1, end, data[end])
+
+
+def members(data: bytes, dictionary: Span) -> dict[bytes, Span]:
+    """Where the values of a dictionary stand, by key. Raises ValueError where it is none, or a key comes twice."""
+    if dictionary.kind != DICTIONARY:
+        raise ValueError("no dictionary")
+    found: dict[bytes, Span] = {}
+    position = dictionary.begin
+    while position < dictionary.end:
+        key = span(data, position, dictionary.end)
+        value = span(data, key.end + 1, dictionary.end)
+        name = data[key.begin : key.end]
+        if key.kind != TEXT or name in found:
+            raise ValueError("no key, or one that comes twice")
+        found[name] = value
+        position = value.end + 1
+    return found
+
+
+MAX_DIGITS = 12  # as mitmproxy reads it
+DICTIONARY, TEXT, INTEGER = b"};#"

@@ -13,7 +13,8 @@ from typing import Any
 
 from lockgate.errors import SetupError
 from lockgate.recordings import chain
-from lockgate.recordings.chain import START
+from lockgate.recordings.chain import START, Link
+from lockgate.recordings.checkpoints import EVENT, Marking, checkpoint
 from lockgate.recordings.disk import AppendFile, DirectoryLock, make_directory
 from lockgate.recordings.dump import State, event_state, loads, stopped_state
 from lockgate.recordings.files import JOURNAL, LOCK, SUFFIX, TORN_SUFFIX, new_path
@@ -36,8 +37,17 @@ class Finished:
 class Writer:
     """Owns a recordings directory from `open` to `close`. `syncs` counts fsyncs of journal and record files."""
 
-    def __init__(self, directory: Path, clock: Callable[[], float], segment_size: int = SEGMENT_SIZE) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Callable[[], float],
+        segment_size: int = SEGMENT_SIZE,
+        marking: Marking | None = None,
+    ) -> None:
+        """Without `marking` there are no checkpoints in the chain."""
         self._directory = directory
+        self._marking = marking
+        self._marked = 0  # the number of the last checkpoint
         self._clock = clock
         self._segment_size = segment_size
         self._lock: DirectoryLock | None = None
@@ -60,7 +70,11 @@ class Writer:
         try:
             self._acquire()
             survey = repair(self._directory)
+            if self._marking and survey.link.number < self._marking.reached.number:
+                survey.findings["rolled_back"] = {"from": survey.link.number + 1, "to": self._marking.reached.number}
+                survey.link = self._marking.reached  # so that the gap stays
             self.link = survey.link
+            self._marked = survey.link.number
             self._journal = Journal(self._directory / JOURNAL, self.link, self._clock(), self._segment_size)
             start = event_state("start", {**details, "repaired": len(survey.intents), **survey.findings}, self._clock())
             self._write([start, *(self._stopped(intent) for intent in survey.intents)])
@@ -139,9 +153,11 @@ class Writer:
         self._opened().begin_segment(self.link, self._clock())
 
     def close(self) -> None:
-        """Make the journal durable and let go of the directory."""
+        """Sign how far the chain has come, make the journal durable, and let go of the directory."""
         try:
             if self._journal:
+                self._write([], last=True)
+                self.settle()
                 self._journal.sync()
         finally:
             self._release()
@@ -156,17 +172,19 @@ class Writer:
             self._lock.close()
             self._lock = None
 
-    def _write(self, states: Sequence[State]) -> None:
-        if not states:
+    def _write(self, states: Sequence[State], *, last: bool = False) -> None:
+        """`last`: how far the chain has come is signed in any case."""
+        if not states and not (last and self._marking and self.link.number > self._marked):
             return
         file = self._file_of_today()
-        link = self.link
+        link, marked = self.link, None
         try:
             for state in states:
-                try:
-                    data, link = chain.seal(state, link)
-                except (ValueError, TypeError, KeyError) as error:
-                    data, link = chain.seal(self._unrecordable(str(state.get("id")), error), link)
+                data, link = self._sealed(state, link)
+                file.append(data)
+            if self._marking and link.number - self._marked >= (1 if last else self._marking.every):
+                marked = checkpoint(self._marking.signer, link, self._clock())
+                data, link = self._sealed(event_state(EVENT, marked, self._clock()), link)
                 file.append(data)
             self._syncs += 1
             file.sync()
@@ -174,6 +192,15 @@ class Writer:
             file.truncate(file.durable)
             raise
         self.link = link
+        if self._marking and marked:
+            self._marked = link.number
+            self._marking.told(marked)
+
+    def _sealed(self, state: State, link: Link) -> tuple[bytes, Link]:
+        try:
+            return chain.seal(state, link)
+        except (ValueError, TypeError, KeyError) as error:
+            return chain.seal(self._unrecordable(str(state.get("id")), error), link)
 
     def _file_of_today(self) -> AppendFile:
         """The file that records go to: a new one at the start and with each UTC day."""

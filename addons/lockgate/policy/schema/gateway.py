@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from lockgate.policy.schema import Model
 from lockgate.policy.schema.addresses import Published, published
 from lockgate.policy.schema.approvals import ApprovalsEntry
+from lockgate.policy.schema.notify import hook
 from lockgate.policy.schema.values import (
     Algorithm,
     Count,
@@ -18,6 +19,7 @@ from lockgate.policy.schema.values import (
     NamedList,
     NameText,
     Size,
+    Source,
     Text,
     named_list,
 )
@@ -105,6 +107,24 @@ class Issuer(Model):
             ) from None
 
 
+class CheckpointHook(Model):
+    url: Annotated[str, BeforeValidator(hook)]
+    """Where each checkpoint is posted to. Example: https://audit.example/lockgate"""
+    secret: Source
+    """What the posts are signed with. Example: env:AUDIT_SECRET"""
+    ca: Text | None = None
+    """PEM file of whose certificates are trusted there, beside the rules. Example: ca.pem"""
+
+
+class Checkpoints(Model):
+    every: Count = 1000
+    """After how many records how far the chain has come is signed; 1000 where it says nothing. Example: 100"""
+    file: Text | None = None
+    """A file, on another volume, that each checkpoint is added to as a line. Example: /mnt/audit/lockgate.jsonl"""
+    webhook: CheckpointHook | None = None
+    """A URL that each checkpoint is posted to. Example: {url: https://audit.example/x, secret: "env:AUDIT_SECRET"}"""
+
+
 class Recordings(Model):
     dir: Text = "recordings"
     """Where the recordings are written, relative to the working directory; recordings where it says nothing."""
@@ -113,6 +133,9 @@ class Recordings(Model):
     reserve: Size = 64 * 2**20
     """How much of the disk is kept free of records of callers that nobody knows, whose refusals are then only counted;
     64MiB where it says nothing. Example: 1GiB"""
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
+    """How often it is signed how far the records go, and where that is pushed to.
+    Example: {every: 100, file: /mnt/audit/lockgate.jsonl}"""
 
 
 class CallerLimits(Model):
