@@ -555,3 +555,29 @@ def test_it_stops_at_every_step(directory: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.replace("!", "").splitlines()] == ["first", "write", "renew"]
+
+
+def test_the_head_may_follow_a_moment_later(directory: Path) -> None:
+    log, _ = opened(directory)
+    before = (directory / HEAD).read_bytes()
+    log.append("one")
+    log.commit(with_head=False)
+    assert (directory / HEAD).read_bytes() == before
+    assert read(directory) == ["one"]  # where it stops just now
+    log.settle()
+    told = (directory / HEAD).read_bytes()
+    assert told != before
+    log.settle()
+    assert (directory / HEAD).read_bytes() == told
+    log.close()
+    assert read(directory) == ["one"]
+
+
+def test_a_log_is_written_anew_only_once_its_head_tells_of_it(directory: Path) -> None:
+    log, _ = opened(directory)
+    log.append("one")
+    log.commit(with_head=False)
+    draft = log.draft(["one"])
+    log.close()  # it stops just now
+    assert read(directory) == ["one"]
+    assert draft.path.exists()

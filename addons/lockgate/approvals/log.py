@@ -4,9 +4,10 @@
     approvals.head   HMAC-SHA256 (hex), and of the last line that was acknowledged its number and its MAC
 
 A line's MAC covers the MAC before it: no line can be altered, taken out, put in, moved or doubled. The head, replaced
-once the log is durable, tells a log that ends before, or is another than, what was acknowledged. What comes behind that
-and does not verify was being written when the machine stopped: it is cut off. A crash between the two leaves a log with
-more than its head tells, which counts where it is whole.
+once the log is durable, or a moment later where that was acknowledged first, tells a log that ends before, or is
+another than, what was acknowledged. What comes behind that and does not verify was being written when the machine
+stopped: it is cut off. A crash between the two leaves a log with more than its head tells, which counts where it is
+whole.
 
 Not detected: both files put back together as they once were, which the gateway while it runs does notice; and who has
 the key, or puts another there and makes a log with it: it lies in the same directory. With both files gone there is a
@@ -60,6 +61,7 @@ class AuthenticatedLog:
         self._file = -1
         self._pending: list[str] = []
         self._mark: Mark | None = None  # the last that was acknowledged
+        self._told: Mark | None = None  # the one that the head tells of
         self.length = 0  # of the log up to there, in bytes
 
     def open(self, take: Callable[[Any, int], None]) -> None:
@@ -88,6 +90,7 @@ class AuthenticatedLog:
             self._write_head(mark)
         state.sync_directory(self._directory)
         self._mark, self.length = mark, length
+        self._told = mark
 
     def close(self) -> None:
         self._pending.clear()
@@ -101,8 +104,8 @@ class AuthenticatedLog:
         self._pending.append(text)
         return size(text)
 
-    def commit(self) -> None:
-        """Return once what was appended is durable.
+    def commit(self, *, with_head: bool = True) -> None:
+        """Return once what was appended is durable. Without its head `settle` must follow soon.
 
         Raises OSError: `open` must follow, and finds nothing of it. Only if the process ends before that some of it may
         count in the next, as what is being written while the machine stops may.
@@ -122,9 +125,15 @@ class AuthenticatedLog:
             with suppress(OSError):  # `open` cuts it off too, but the gateway may be stopped before
                 os.ftruncate(self._file, self.length)
             raise
-        self._write_head(mark)
+        if with_head:
+            self._write_head(mark)
         self._pending.clear()
         self._mark, self.length = mark, self.length + len(data)
+
+    def settle(self) -> None:
+        """Have the head tell of all that was acknowledged. Raises OSError: `open` must follow."""
+        if self._file >= 0 and self._mark is not None and self._mark != self._told:
+            self._write_head(self._mark)
 
     # Written anew
 
@@ -133,6 +142,7 @@ class AuthenticatedLog:
 
         Its last line has the number that the last line here has: it can be told from an older log, or from a part.
         """
+        self.settle()
         last = self._require_mark()
         path = self._directory / f".{LOG}.draft"
         file = new_file(path)
@@ -240,6 +250,7 @@ class AuthenticatedLog:
         finally:
             os.close(file)
         draft.replace(self._directory / HEAD)
+        self._told = mark
 
     def _read_head(self) -> Mark | None:
         """The last line that was acknowledged; None where there never was one."""

@@ -80,7 +80,11 @@ class LogStorage(Storage):
 
     def commit(self) -> None:
         """Return once what was written is durable. Raises OSError: `open` must follow, and none of it counts."""
-        self._log.commit()
+        self._log.commit(with_head=False)
+
+    def settle(self) -> None:
+        """Have the log's head tell of it. Raises OSError: `open` must follow."""
+        self._log.settle()
 
     def compact(self) -> None:
         """Write the log anew where little of it is live, with nothing written since `commit`.

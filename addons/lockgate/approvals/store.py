@@ -34,11 +34,15 @@ class Store(Protocol):
         """Raises StoreUnavailable where it cannot be read, or is not what was written last."""
 
     def apply(self, changes: Sequence[Change]) -> list[bool]:
-        """Make them durable, all with one wait for the disk; of each whether it was taken (compare-and-set).
+        """Make them durable, all with one wait for the disk; of each whether it was taken (compare-and-set). `settle`
+        must follow soon, when there is nothing else to write.
 
         Raises StoreUnavailable: nothing of it counts then, and nothing more is taken until `load` has been called
         again.
         """
 
+    def settle(self) -> None:
+        """Guard what was applied against being put back as it was before. Raises StoreUnavailable as `apply` does."""
+
     def close(self) -> None:
-        """Let go of it."""
+        """Settle, and let go of it."""

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,21 @@ class TinyStore:
         self._loaded = True
         return taken
 
+    def settle(self) -> None:
+        """Raises StoreUnavailable."""
+        if not self._loaded:
+            return
+        self._loaded = False
+        try:
+            self._storage.settle()
+        except OSError as error:
+            raise self._unavailable(error) from error
+        self._loaded = True
+
     def close(self) -> None:
         """Let go of the files; may be called again."""
+        with suppress(StoreUnavailable):  # what is written counts all the same
+            self.settle()
         self._loaded = False
         self._storage.close()
         self._let_go()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lockgate.approvals.store import Change, Rows, Store
 from lockgate.errors import StoreUnavailable
 
+SETTLES = 0.02  # seconds without another change until the store settles what it has
 NOT_WRITTEN = "the approvals' store cannot be written"
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lockgate-approvals")
         self._queue: list[tuple[Change, asyncio.Future[bool]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self.broken = False
 
     async def write(self, change: Change) -> bool:
@@ -48,26 +50,47 @@ class Writer:
         """Wait for what is being written, and let go of the store."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
+        if self._settling is not None:
+            self._settling.cancel()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown(wait=False)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._settling is not None:
+            self._settling.cancel()
         while self._queue:
             batch, self._queue = self._queue, []
             try:
                 taken = await loop.run_in_executor(self._thread, self._store.apply, [change for change, _ in batch])
             except Exception as fault:  # noqa: BLE001 - whatever it is, nothing more is taken
-                self.broken = True
-                log.error("Approvals cannot be kept: %s.", said(fault))  # noqa: TRY400 - its text is the operator's
-                batch, self._queue = [*batch, *self._queue], []
-                resolve(batch, StoreUnavailable(NOT_WRITTEN))
+                self._break(batch, fault)
                 return
             for (change, future), is_taken in zip(batch, taken, strict=True):
                 if is_taken:
                     self._taken(change)
                 if not future.done():
                     future.set_result(is_taken)
+        self._settling = loop.call_later(SETTLES, self._begin_settling)
+
+    def _begin_settling(self) -> None:
+        self._writing = asyncio.get_running_loop().create_task(self._settle(), name="lockgate approvals")
+
+    async def _settle(self) -> None:
+        """Beside what anybody waits for; what was asked for meanwhile is written then."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.settle)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, nothing more is taken
+            self._break([], fault)
+        if self._queue:
+            await self._write()
+
+    def _break(self, batch: list[tuple[Change, asyncio.Future[bool]]], fault: Exception) -> None:
+        """Nothing more is taken until all has been read anew."""
+        self.broken = True
+        log.error("Approvals cannot be kept: %s.", said(fault))
+        batch, self._queue = [*batch, *self._queue], []
+        resolve(batch, StoreUnavailable(NOT_WRITTEN))
 
 
 def resolve(batch: list[tuple[Change, asyncio.Future[bool]]], fault: Exception) -> None:

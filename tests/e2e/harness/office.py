@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from lockgate.approvals.approval import Approval, Grant
@@ -23,6 +24,8 @@ class MemoryStore:
     rows: dict[str, Approval | Grant] = field(default_factory=dict)
     fails: bool = False
     syncs: int = 0
+    settled: int = 0
+    settles: Event = field(default_factory=Event)
 
     def load(self) -> Rows:
         if self.fails:
@@ -45,6 +48,10 @@ class MemoryStore:
         elif fits:
             self.rows[change.row.id] = change.row
         return fits
+
+    def settle(self) -> None:
+        self.settled += 1
+        self.settles.set()
 
     def close(self) -> None:
         pass
