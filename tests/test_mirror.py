@@ -13,11 +13,13 @@ TESTED_ELSEWHERE = {
     "approvals/store.py": "approvals/test_tinydb.py",
     "asking.py": "e2e/test_records.py",
     "chain.py": "e2e/test_faults.py",
+    "projection.py": "stages/test_record.py",
     "outbound.py": "identity/test_fetch.py",
     "proxy/answers.py": "e2e/test_upstream.py",
     "proxy/gateway.py": "e2e/test_lock.py",
     "proxy/latch.py": "e2e/test_script.py",
     "proxy/sentinel.py": "e2e/test_script.py",
+    "proxy/views.py": "e2e/test_mitmweb.py",
     "proxy/web.py": "e2e/test_mitmweb.py",
     "runtime.py": "e2e/test_lock.py",
 }

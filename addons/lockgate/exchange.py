@@ -19,6 +19,7 @@ from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy.mode_specs import ReverseMode
 from OpenSSL import SSL
 
+from lockgate.actions import head
 from lockgate.bodies.pipeline import Job, Pipeline
 from lockgate.bodies.scrubbing import Scrubbing
 from lockgate.credentials.client_cert import ClientCertificate
@@ -197,6 +198,7 @@ class Exchange:
     session: Session
     identity_values: tuple[str, ...] = field(repr=False)  # exchange(): what the agent presented, off the flow
     closes: bool = False  # exchange(): the agent expects its connection to be closed after the answer
+    replayed: str | None = None  # exchange(): the recorded request that the agent says this is a replay of
     wire: Wire = field(default_factory=Wire, repr=False)  # as it came: exchange(), Identify, Mask; as sent: the door
     started: float = field(default_factory=perf_counter)
     generation: Generation | None = None  # Identify
@@ -273,8 +275,14 @@ def exchange(flow: http.HTTPFlow) -> Exchange:
         wire = Wire(request_received=Seen(line, request.headers.fields, None))
         values = take_identity(flow)
         closes = connection_close(flow.request.http_version, flow.request.headers)
-        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values, closes, wire)
+        replayed = take_replay(flow)
+        found = _exchanges[flow] = Exchange(flow.id, session(flow.client_conn), values, closes, replayed, wire)
     return found
+
+
+def known(flow: http.HTTPFlow) -> Exchange | None:
+    """The exchange of a flow that was seen; None of any other."""
+    return _exchanges.get(flow)
 
 
 def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
@@ -284,6 +292,16 @@ def take_identity(flow: http.HTTPFlow) -> tuple[str, ...]:
     for name in IDENTITY_HEADERS:
         headers.pop(name, None)
     return taken["authorization" if is_reverse(flow.client_conn) else "proxy-authorization"]
+
+
+def take_replay(flow: http.HTTPFlow) -> str | None:
+    """Remove what says that it is a replay; return of which record. It grants nothing: any agent may say so."""
+    headers = flow.request.headers
+    if head.REPLAY not in headers:
+        return None
+    said = head.replayed([(head.REPLAY, value) for value in headers.get_all(head.REPLAY)])
+    headers.pop(head.REPLAY)
+    return said
 
 
 def hide_token(request: http.Request, presented: Presented) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from harness.answers import CRM_TOKEN
 from harness.expect import eventually, leaks
-from harness.gateway import Gateway, MakeGateway, free_port, head
+from harness.gateway import ROOT, Gateway, MakeGateway, free_port, head
 from harness.issuer import Issuer
 from harness.rules import CRM, rules
 from harness.upstream import RecordingUpstream
@@ -70,6 +73,48 @@ def test_it_shows_nothing_secret(web: httpx.Client, flow: dict[str, object], tok
     assert leaks(shown) == []
     assert token.encode() not in shown
     assert b"authorization" not in web.get("/flows").content.lower()
+
+
+def test_it_shows_what_the_gateway_knows_of_a_flow(web: httpx.Client, flow: dict[str, object], token: str) -> None:
+    """The content view "Lockgate", of a flow that is not recorded yet as far as mitmweb knows."""
+    shown = web.get(f"/flows/{flow['id']}/request/content/Lockgate.json").json()
+    assert shown["view_name"] == "Lockgate"
+    told = shown["text"]
+    for line in ("who:        agent-7", "verdict:    allow", "rule:       support/read", "injected:   crm-token"):
+        assert line in told
+    assert "  allow support/read at roles/support.yaml:3: matched" in told
+    assert leaks(told.encode()) == []
+    assert token not in told
+
+
+def test_a_recording_is_shown_with_the_same_view(
+    web_gateway: Gateway, web: httpx.Client, flow: dict[str, object], tmp_path: Path, confdir: Path
+) -> None:
+    eventually(lambda: any(one["flow"].id == flow["id"] for one in web_gateway.records()), web_gateway.output)
+    port = free_port()
+    program = Path(sys.executable).with_name("mitmweb")
+    (recording,) = web_gateway.recordings.glob("*.mitm")
+    arguments = ["-n", "-r", str(recording), "-s", str(ROOT / "addons" / "views.py"), *web_options(port)]
+    process = subprocess.Popen(
+        [program, *arguments, "--set", f"confdir={confdir}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        with web_client(port) as loaded:
+            path = f"/flows/{flow['id']}/request/content/Lockgate.json"
+            eventually(lambda: answers(loaded, path), "mitmweb does not show the recording")
+            told = loaded.get(path).json()["text"]
+    finally:
+        process.kill()
+        process.wait()
+    for line in ("who:        agent-7", "rule:       support/read", "masked:", "req rece:", "record:"):
+        assert line in told
+
+
+def answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 ACTS = {

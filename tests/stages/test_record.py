@@ -20,7 +20,8 @@ from lockgate.policy.generation import Generation
 from lockgate.refusals import Refusal
 from lockgate.runtime import InForce, Runtime
 from lockgate.stages import record
-from lockgate.stages.record import UNWRITABLE, Record, projection
+from lockgate.projection import projection
+from lockgate.stages.record import UNWRITABLE, Record
 
 OPEN = Decision(Verdict.ALLOW, "support/read")
 DENIED = Refusal(403, "No.")

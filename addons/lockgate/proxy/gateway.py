@@ -29,6 +29,7 @@ from lockgate.proxy import (
     pace,
     reach,
     sentinel,
+    views,
     web,
     websocket,
 )
@@ -75,6 +76,7 @@ class Gateway:
         http2.install()
         pace.install()
         logs.install()
+        views.add()
         # At the head, not in the script's own tree: no other addon's fault skips it, and unloading does not remove it.
         ctx.master.addons.chain.insert(0, self._guard)
         dispatch.install(ctx.master.addons)

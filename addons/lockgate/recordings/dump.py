@@ -110,6 +110,14 @@ def loads(data: bytes) -> State:
     return value
 
 
+def read_value(data: bytes) -> Any:
+    """One value of a record. Raises ValueError."""
+    try:
+        return in_written_order(tnetstring.loads(data))
+    except (TypeError, IndexError, RecursionError) as error:
+        raise ValueError("not a value") from error
+
+
 def in_written_order(value: Any) -> Any:
     """mitmproxy writes a dictionary's entries last first; read back they are put in their order again."""
     if isinstance(value, dict):

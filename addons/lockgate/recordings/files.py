@@ -85,10 +85,21 @@ class RecordFile:
         self.tail: Tail | None = None
 
     def __iter__(self) -> Iterator[Record]:
+        return self.since(0)
+
+    def since(self, start: int) -> Iterator[Record]:
+        """The records from an offset on, where one begins."""
         with self.path.open("rb") as file:
-            for offset, length in self._spans(file):
+            for offset, length in self._spans(file, start):
                 file.seek(offset)
                 yield Record(self.path, offset, file.read(length))
+
+    def at(self, offset: int) -> Record:
+        """The record at an offset where one begins. Raises ValueError where there is none."""
+        found = next(self.since(offset), None)
+        if found is None:
+            raise ValueError(f"{self.path}: there is no record at offset {offset}")
+        return found
 
     def first(self) -> Record | None:
         """The first whole record."""
@@ -104,10 +115,9 @@ class RecordFile:
             file.seek(offset)
             return Record(self.path, offset, file.read(length))
 
-    def _spans(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
+    def _spans(self, file: BinaryIO, offset: int = 0) -> Iterator[tuple[int, int]]:
         """Where each record begins, and its length in bytes."""
         size = file.seek(0, 2)
-        offset = 0
         while offset < size:
             length = frame_length(file, offset)
             if length is None or (offset + length <= size and not ends_record(file, offset + length)):

@@ -18,7 +18,8 @@ Invoke = Callable[..., Result]
 
 def listed(result: Result) -> list[str]:
     assert result.exit_code == 0, result.output
-    return [json.loads(line)["id"] for line in result.stdout.splitlines() if "event" not in line]
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    return [row["id"] for row in rows if row["event"] is None]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,8 @@ def test_list_on_a_terminal(directory: Path, invoke: Invoke, monkeypatch: pytest
 
 
 def test_list_says_what_it_leaves_out(directory: Path, invoke: Invoke) -> None:
-    assert invoke("list", "-n", "1").stderr == "1 of 6; -n 0 shows all\n"
+    assert invoke("list", "-n", "1").stderr == "the newest 1 of more; -n 0 shows all\n"
+    assert invoke("list", "-n", "1", "--role", "support").stderr == "the newest 1 of 2; -n 0 shows all\n"
 
 
 def test_list_files_of_anybodys(tmp_path: Path, invoke: Invoke) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lockgate.cli.recordings.rows import cells, moment, names, request_line, summary
+from lockgate.cli.recordings.rows import cells
+from lockgate.recordings.summary import moment, names, request_line, summary
 
 MakeState = Callable[..., dict[str, Any]]
 

@@ -7,9 +7,14 @@ import click
 from lockgate.cli.lazy import LazyGroup
 
 COMMANDS = {  # by name: the module in which a command of that name stands; imported when it is asked for
+    "export": "lockgate.cli.recordings.export",
+    "follow": "lockgate.cli.recordings.follow",
     "key": "lockgate.cli.recordings.key",
     "list": "lockgate.cli.recordings.list",
+    "replay": "lockgate.cli.recordings.replay",
+    "serve": "lockgate.cli.recordings.serve",
     "show": "lockgate.cli.recordings.show",
+    "stats": "lockgate.cli.recordings.stats",
     "verify": "lockgate.cli.recordings.verify",
 }
 

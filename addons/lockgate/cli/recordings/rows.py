@@ -5,30 +5,57 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from lockgate.bodies.visible import visible
+from lockgate.recordings.files import RecordFile, in_order
+from lockgate.recordings.index import Index, Row, in_a_line
+from lockgate.recordings.summary import moment
 
 DIRECTORY = "recordings"
+SHOWN_FROM = 16 * 1024 * 1024  # bytes: what is smaller is read in a moment
 COLUMNS = ("time", "id", "verdict", "status", "who", "roles", "target", "request")
+
+
+def paths_of(paths: Sequence[Path]) -> list[Path]:
+    """What to read: `recordings` where nothing is named. Raises UsageError where there is no such directory."""
+    if not paths and not Path(DIRECTORY).is_dir():
+        raise click.UsageError(f"there is no directory {DIRECTORY} here; name one")
+    return list(paths) or [Path(DIRECTORY)]
+
+
+def indexed(directory: Path, damaged: list[str], *, newest_first: bool = False) -> Iterator[Row]:
+    """The records of a directory in a line each, by its index, with a bar on a terminal while that is made."""
+    with closing(Index(directory)) as index:
+        with progress("indexing", sum(path.stat().st_size for path in in_order(directory))) as advance:
+            index.update(advance)
+        damaged += index.damaged
+        yield from index.rows(newest_first=newest_first)
+
+
+def rows_of(path: Path, damaged: list[str]) -> Iterator[Row]:
+    """The records of one file in a line each."""
+    file = RecordFile(path)
+    for record in file:
+        try:
+            yield Row(path, record.offset, in_a_line(record))
+        except ValueError:
+            damaged.append(f"{path}: the record at offset {record.offset} cannot be read")
+    if file.tail and not file.tail.torn:
+        damaged.append(f"{path}: nothing can be read from offset {file.tail.offset} on")
 
 
 def states(paths: Sequence[Path], damaged: list[str]) -> Iterator[dict[str, Any]]:
     """The recorded flows, in order. What cannot be read is noted in `damaged`; a torn tail is not worth a word."""
-    from lockgate.recordings.files import RecordFile, in_order
-
-    if not paths:
-        if not Path(DIRECTORY).is_dir():
-            raise click.UsageError(f"there is no directory {DIRECTORY} here; name one")
-        paths = [Path(DIRECTORY)]
-    for path in paths:
+    for path in paths_of(paths):
         for name in in_order(path) if path.is_dir() else [path]:
             file = RecordFile(name)
             for record in file:
@@ -40,64 +67,28 @@ def states(paths: Sequence[Path], damaged: list[str]) -> Iterator[dict[str, Any]
                 damaged.append(f"{name}: nothing can be read from offset {file.tail.offset} on")
 
 
+class Advance(Protocol):
+    def __call__(self, size: int, /) -> None: ...
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Advance]:
+    """A bar on a terminal, of bytes; nothing on a pipe, nor for what takes no time."""
+    console = Console(stderr=True)
+    if not console.is_terminal or total < SHOWN_FROM:
+        yield lambda _: None
+        return
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(what, total=total)
+        yield lambda size: shown.advance(task, size)
+
+
 def report_damage(damaged: Sequence[str]) -> None:
     for line in damaged:
         click.echo(line, err=True)
     if damaged:
         sys.exit(1)
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """A dictionary, empty where there is none: anybody's flow can be listed."""
-    return value if isinstance(value, dict) else {}
-
-
-def projection(state: dict[str, Any]) -> dict[str, Any]:
-    return mapping(mapping(state.get("metadata")).get("lockgate"))
-
-
-def row_id(state: dict[str, Any]) -> str:
-    request_id = projection(state).get("request_id")
-    return request_id if isinstance(request_id, str) and request_id else str(state["id"])
-
-
-def names(state: dict[str, Any]) -> tuple[str, str]:
-    return row_id(state), str(state["id"])
-
-
-def summary(state: dict[str, Any]) -> dict[str, Any]:
-    """One request in a line: `status` is what the agent got, None where nobody knows."""
-    lockgate = projection(state)
-    principal = mapping(lockgate.get("principal"))
-    decision = mapping(lockgate.get("decision"))
-    refusal = mapping(lockgate.get("refusal"))
-    event = lockgate.get("event")
-    return {
-        "time": lockgate.get("time", state.get("timestamp_created")),
-        "id": row_id(state),
-        "verdict": decision.get("verdict"),
-        "rule": decision.get("rule"),
-        "status": None if event else refusal.get("status", mapping(state.get("response")).get("status_code")),
-        "subject": principal.get("subject"),
-        "roles": list(principal.get("roles") or ()),
-        "target": lockgate.get("target"),
-        "request": f"event {event}" if event else request_line(state),
-        "actions": lockgate.get("actions") or [],
-        "error": mapping(state.get("error")).get("msg"),
-    }
-
-
-def request_line(state: dict[str, Any]) -> str:
-    request = state.get("request")
-    if state.get("type") != "http" or not isinstance(request, dict):
-        return str(state.get("type", ""))
-    method = request["method"].decode("utf-8", "backslashreplace")
-    if method == "CONNECT":
-        return f"CONNECT {request['authority'].decode('utf-8', 'backslashreplace')}"
-    path = request["path"].decode("utf-8", "backslashreplace")
-    if projection(state).get("target"):
-        return f"{method} {path}"
-    return f"{method} {text(request.get('scheme'))}://{request.get('host')}{path}"
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -132,17 +123,3 @@ def print_rows(rows: Sequence[dict[str, Any]] | deque[dict[str, Any]]) -> None:
 
 def colour(cell: str) -> str:
     return {"allow": "green", "hold": "yellow", "deny": "red", "error": "red"}.get(cell, "")
-
-
-def moment(value: Any) -> str:
-    """A time as it was recorded, in UTC; seconds since the epoch in flows of anybody's."""
-    if isinstance(value, str):
-        return value
-    try:
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "-"
-
-
-def text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "backslashreplace")

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lockgate.bodies.encodings import decode
 from lockgate.bodies.visible import visible, visible_bytes
-from lockgate.cli.recordings.rows import (
-    mapping,
-    moment,
-    names,
-    projection,
-    report_damage,
-    request_line,
-    row_id,
-    states,
-    summary,
-    text,
-)
+from lockgate.cli.recordings.rows import indexed, paths_of, report_damage, rows_of
+from lockgate.errors import BodyUnreadable
+from lockgate.recordings.dump import MAX_BODY, header
+from lockgate.recordings.files import RecordFile
+from lockgate.recordings.index import Row
+from lockgate.recordings.story import story
+from lockgate.recordings.summary import mapping, moment, projection, request_line, summary, text
+from lockgate.recordings.verify import details
 
 BODY_SHOWN = 16 * 1024
 
@@ -38,12 +35,14 @@ def show(identifier: str, paths: tuple[Path, ...], full: bool, as_json: bool) ->
     ID is a request's id, or enough of its beginning.
     """
     damaged: list[str] = []
-    found = [state for state in states(paths, damaged) if any(name.startswith(identifier) for name in names(state))]
-    exact = [state for state in found if identifier in names(state)]
-    found = exact or found
-    if not exact and len({state["id"] for state in found}) > 1:
-        ids = ", ".join(visible(row_id(state)) for state in found[:5])
+    places = paths_of(paths)
+    rows = [row for path in places for row in named(identifier, path, damaged)]
+    exact = [row for row in rows if identifier in (row.summary["id"], row.summary["flow"])]
+    rows = exact or rows
+    if not exact and len({row.summary["flow"] for row in rows}) > 1:
+        ids = ", ".join(visible(str(row.summary["id"])) for row in rows[:5])
         raise click.UsageError(f"{identifier} is the beginning of several ids: {ids}")
+    found = [state for row in rows if (state := RecordFile(row.path).at(row.offset).state) is not None]
     if not found:
         report_damage(damaged)
         raise click.ClickException(f"no request {identifier} is recorded here")
@@ -51,13 +50,49 @@ def show(identifier: str, paths: tuple[Path, ...], full: bool, as_json: bool) ->
         click.echo(json.dumps([summary(state) | {"lockgate": projection(state)} for state in found], indent=2))
         return
     for state in found:
-        tell(state, sys.maxsize if full else BODY_SHOWN)
+        tell(state, sys.maxsize if full else BODY_SHOWN, approved(places, projection(state)))
 
 
-def tell(state: dict[str, Any], body_limit: int) -> None:
+def named(identifier: str, path: Path, damaged: list[str]) -> Iterator[Row]:
+    """The records whose ids begin so."""
+    for row in indexed(path, damaged) if path.is_dir() else rows_of(path, damaged):
+        if any(str(row.summary[key]).startswith(identifier) for key in ("id", "flow")):
+            yield row
+
+
+def approved(places: Sequence[Path], said: Mapping[str, Any]) -> list[str]:
+    """What persons did about a request that was held, step by step, where its approval's id is known."""
+    wanted = mapping(said.get("approval")).get("id")
+    lines: list[str] = []
+    for path in places if wanted else ():
+        for row in indexed(path, []) if path.is_dir() else rows_of(path, []):
+            if row.summary["event"] == "approval":
+                step = details(RecordFile(row.path).at(row.offset))
+                if isinstance(step, dict) and step.get("id") == wanted and step.get("step") != "closed":
+                    lines.append(f"  {moment(row.summary['time']).replace('+00:00', 'Z')}  {told(step)}")
+    return lines
+
+
+def told(step: Mapping[str, Any]) -> str:
+    vote, shown = mapping(step.get("vote")), mapping(step.get("to"))
+    parts = [str(step.get("step"))]
+    if vote:
+        parts.append(
+            f"{vote.get('decision')} by {vote.get('subject')} via {vote.get('via')} from {vote.get('address')}"
+        )
+        parts += [f"because {vote['reason']}"] if vote.get("reason") else []
+    if shown:
+        parts.append(f"to {shown.get('subject')}")
+    return visible(", ".join(parts))
+
+
+def tell(state: dict[str, Any], body_limit: int, approved: Sequence[str]) -> None:
     """The story of one recorded flow, on standard output."""
-    lockgate = projection(state)
-    for line in (*story(state, lockgate), *(rules_considered(lockgate))):
+    for line in story(state):
+        click.echo(line)
+    if approved:
+        click.echo("approval:")
+    for line in approved:
         click.echo(line)
     request, response = state.get("request"), state.get("response")
     if isinstance(request, dict) and state.get("type") == "http":
@@ -82,64 +117,6 @@ def heading(name: str) -> None:
     click.secho(name, bold=True)
 
 
-def story(state: dict[str, Any], lockgate: dict[str, Any]) -> Iterator[str]:
-    """Who, what, and what came of it: one `name: value` a line, members without a value left out."""
-    row = summary(state)
-    principal = mapping(lockgate.get("principal"))
-    decision = mapping(lockgate.get("decision"))
-    refusal = mapping(lockgate.get("refusal"))
-    chain = mapping(lockgate.get("chain"))
-    facts = {
-        "id": row["id"],
-        "flow": state["id"] if state["id"] != row["id"] else None,
-        "time": moment(row["time"]).replace("+00:00", "Z"),
-        "event": lockgate.get("event"),
-        "who": principal.get("subject"),
-        "issuer": principal.get("issuer"),
-        "roles": ", ".join(map(str, row["roles"])),
-        "token": principal.get("token_id"),
-        "client": lockgate.get("client"),
-        "target": lockgate.get("target"),
-        "actions": "; ".join(" ".join(map(str, action)) for action in row["actions"]),
-        "verdict": decision.get("verdict"),
-        "rule": decision.get("rule"),
-        "reason": decision.get("reason"),
-        "refused": f"{refusal.get('status')} {refusal.get('detail')}" if refusal else None,
-        "stage": lockgate.get("stage"),
-        "sent": {True: "yes", False: "no"}.get(lockgate.get("sent", "")),
-        "upstream": lockgate.get("upstream_status"),
-        "error": row["error"],
-        "masked": listed(lockgate.get("masks")),
-        "scrubbed": lockgate.get("scrubbed"),
-        "injected": ", ".join(map(str, lockgate.get("injected") or ())),
-        "redacted": listed({side: ", ".join(found) for side, found in (lockgate.get("redacted") or {}).items()}),
-        "streamed": listed(lockgate.get("streamed")),
-        "truncated": listed(lockgate.get("truncated"), " bytes"),
-        "withheld": listed(lockgate.get("withheld")),
-        "decoded": listed(lockgate.get("decoded")),
-        "timings": listed(lockgate.get("timings"), " ms"),
-        "generation": lockgate.get("generation"),
-        "record": chain.get("number"),
-    }
-    for name, value in facts.items():
-        if value not in (None, "", 0):
-            yield f"{name + ':':<12}{visible(str(value))}"
-
-
-def listed(entries: dict[str, Any] | None, unit: str = "") -> str:
-    return ", ".join(f"{name}: {value}{unit}" for name, value in (entries or {}).items())
-
-
-def rules_considered(lockgate: dict[str, Any]) -> Iterator[str]:
-    """Each rule that fitted an action, where it stands, and how it came out."""
-    considered = mapping(lockgate.get("decision")).get("considered") or ()
-    if considered:
-        yield "considered:"
-    for entry in considered:
-        detail = f" ({entry['detail']})" if entry.get("detail") else ""
-        yield visible(f"  {entry['verdict']} {entry['rule']} at {entry['source']}: {entry['outcome']}{detail}")
-
-
 def message(entry: dict[str, Any], body_limit: int) -> None:
     for name, value in entry["headers"]:
         click.echo(visible(f"{text(name)}: {text(value)}"))
@@ -153,10 +130,6 @@ def message(entry: dict[str, Any], body_limit: int) -> None:
 
 def readable(entry: dict[str, Any], content: bytes) -> bytes:
     """The body without its content encoding, where it has one that can be taken off."""
-    from lockgate.bodies.encodings import decode
-    from lockgate.errors import BodyUnreadable
-    from lockgate.recordings.dump import MAX_BODY, header
-
     try:
         return decode(content, header(entry, b"content-encoding") or None, 10 * MAX_BODY)
     except BodyUnreadable:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from lockgate.bodies.visible import visible
-from lockgate.cli.recordings.rows import DIRECTORY
+from lockgate.cli.recordings.rows import DIRECTORY, progress
+from lockgate.cli.recordings.verify_export import opened
+from lockgate.cli.recordings.verify_export import report as report_export
 from lockgate.recordings import trust
 from lockgate.recordings.chain import Link
 from lockgate.recordings.checkpoints import read_lines
@@ -27,7 +25,7 @@ STATE = ".lockgate"
 
 
 @click.command()
-@click.argument("directory", default=DIRECTORY, metavar="[DIR]", type=click.Path(exists=True, path_type=Path))
+@click.argument("directory", required=False, metavar="[DIR]", type=click.Path(exists=True, path_type=Path))
 @click.option("--partial", is_flag=True, help="Older records were moved away: take any number to start from.")
 @click.option("--head", metavar="NUMBER:HASH", help="The chain's head as noted earlier: it must be in it.")
 @click.option(
@@ -48,20 +46,35 @@ STATE = ".lockgate"
     type=click.Path(path_type=Path, file_okay=False),
     help=f"The gateway's state, which knows its key and its last checkpoint; {STATE} where there is one.",
 )
+@click.option(
+    "--export",
+    "exported",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An export: whether it is what the recordings say; without recordings, whether it is as it was signed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def verify(
-    directory: Path,
+    directory: Path | None,
     partial: bool,
     head: str | None,
     pushed: Path | None,
     key: Path | None,
     state: Path | None,
+    exported: Path | None,
     as_json: bool,
 ) -> None:
     """Verify that every record is there, unaltered and in order, and that checkpoints are signed by the gateway.
 
     Exits with 1 and names the first record that was altered, removed, reordered, inserted or rolled back.
     """
+    export = opened(exported) if exported else None
+    if export and directory is None and not Path(DIRECTORY).is_dir():
+        verifier, _ = trusted(key, state)
+        if verifier is None:
+            raise click.UsageError("there is nothing to hold the export against: name DIR, --key or --state")
+        report_export(export, None, verifier, as_json=as_json, must_sign=True)
+    directory = directory or Path(DIRECTORY)
     if not directory.is_dir():
         raise click.UsageError(f"{directory} is not a directory: the chain goes over all files of one")
     verifier, known = trusted(key, state)
@@ -75,8 +88,12 @@ def verify(
             known += read_lines(pushed.read_bytes().splitlines(), verifier)
         except ValueError as error:
             raise click.ClickException(f"{pushed}: {error}") from None
-    with progress(sum(path.stat().st_size for path in in_order(directory))) as advance:
+    if export:
+        known.append(export.manifest.head)
+    with progress("verifying", sum(path.stat().st_size for path in in_order(directory))) as advance:
         report = verify_directory(directory, partial=partial, known=known, verifier=verifier, progress=advance)
+    if export and not report.fault:
+        report_export(export, directory, verifier, as_json=as_json, must_sign=key is not None)
     click.echo(json.dumps(document(report, verifier), indent=2)) if as_json else tell(report, directory, verifier)
     sys.exit(1 if report.fault or (key and not report.signed) else 0)
 
@@ -94,23 +111,6 @@ def trusted(key: Path | None, state: Path | None) -> tuple[Verifier | None, list
             raise click.ClickException(f"{state} has no signing key: the gateway makes it at its first start")
         return None, []
     return found.verifier, [found.reached]
-
-
-class Advance(Protocol):
-    def __call__(self, size: int, /) -> None: ...
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Advance]:
-    """A bar on a terminal, of bytes; nothing on a pipe."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    columns = (TextColumn("verifying"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("verifying", total=total)
-        yield lambda size: shown.advance(task, size)
 
 
 def document(report: Report, verifier: Verifier | None) -> dict[str, Any]:
