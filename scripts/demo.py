@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lockgate.identity import dev
+from lockgate.recordings.files import in_order, opened
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -290,8 +291,8 @@ def recorded(work: Path, count: int) -> list[HTTPFlow]:
     deadline = time.monotonic() + 10
     while True:
         flows = []
-        for file in sorted((work / "recordings").glob("*.mitm")):
-            with file.open("rb") as dump:
+        for file in in_order(work / "recordings"):
+            with opened(file) as dump:
                 flows += [flow for flow in FlowReader(dump).stream() if isinstance(flow, HTTPFlow)]
         found = [flow for flow in flows if flow.request.host != "lockgate.invalid"]
         if len(found) >= count:

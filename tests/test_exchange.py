@@ -34,6 +34,16 @@ def test_identity_is_in_authorization_in_reverse_mode() -> None:
     assert exchange(flow).identity_values == ("Bearer b",)
 
 
+def test_what_says_that_it_is_a_replay_is_taken_off_the_flow() -> None:
+    flow = flow_with(lockgate_replay="7f3a", accept="x")
+    assert exchange(flow).replayed == "7f3a"
+    assert "lockgate-replay" not in flow.request.headers
+    odd = flow_with(lockgate_replay="7 f")
+    assert exchange(odd).replayed is None
+    assert "lockgate-replay" not in odd.request.headers
+    assert exchange(flow_with()).replayed is None
+
+
 def test_every_value_is_kept_so_that_two_can_be_refused() -> None:
     flow = flow_with()
     flow.request.headers.set_all("proxy-authorization", ["Bearer a", "Bearer b"])

@@ -36,6 +36,8 @@ files = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).he
 print(json.dumps({"root": str(root), "version": lockgate.__version__, "files": files}))
 """
 
+SCRIPTS = {"main.py", "views.py"}  # what mitmproxy loads
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -102,8 +104,8 @@ def test_wheel_holds_the_checkout_and_the_script(wheel: Path) -> None:
             for name in archive.namelist()
             if ".dist-info/" not in name
         }
-    script = hashlib.sha256((ROOT / "addons" / "main.py").read_bytes()).hexdigest()
-    assert packed == checkout_files() | {"script/main.py": script}
+    scripts = {f"script/{name}": hashlib.sha256((ROOT / "addons" / name).read_bytes()).hexdigest() for name in SCRIPTS}
+    assert packed == checkout_files() | scripts
 
 
 def test_wheel_editable_and_checkout_are_the_same_package(wheel_python: Path) -> None:
@@ -112,7 +114,8 @@ def test_wheel_editable_and_checkout_are_the_same_package(wheel_python: Path) ->
     bare = describe(sys.executable, "-S", PYTHONPATH=str(ROOT / "addons"))  # -S: nothing installed is in sight
     assert from_wheel.root.is_relative_to(wheel_python.parents[1])
     assert editable.root == bare.root == ROOT / "addons" / "lockgate"
-    assert from_wheel.files.pop("script/main.py")
+    for name in SCRIPTS:
+        assert from_wheel.files.pop(f"script/{name}")
     assert from_wheel.files == editable.files == bare.files == checkout_files()
     assert from_wheel.version == editable.version == bare.version == importlib.metadata.version("lockgate")
 
@@ -120,7 +123,7 @@ def test_wheel_editable_and_checkout_are_the_same_package(wheel_python: Path) ->
 def test_wheel_script_stands_alone(wheel_python: Path) -> None:
     """mitmproxy puts a script's directory first on `sys.path`: nothing in it may shadow a module."""
     script = describe(wheel_python).root / "script"
-    assert [path.name for path in script.iterdir() if path.name != "__pycache__"] == ["main.py"]
+    assert {path.name for path in script.iterdir() if path.name != "__pycache__"} == SCRIPTS
 
 
 def test_wheel_runs_the_chain(wheel_python: Path, tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ LockgateError
 ├── WorkFailed           a worker process gave no result
 ├── SecretUnavailable    a credential's secret cannot be had
 ├── RevocationsUnavailable  it is not known what is revoked
+├── RecordingLocked      a record file is encrypted, and its key is not at hand
 ├── RecordingUnavailable the record cannot be made durable
+├── RulesNotKept         the rules that decided a recorded request cannot be had
 └── SetupError           the gateway cannot start, or must not go on
 """
 
@@ -174,8 +176,16 @@ class RevocationsUnavailable(LockgateError):
     """Raised when it cannot be read what is revoked, so that nobody may be let through."""
 
 
+class RecordingLocked(LockgateError):
+    """A closed record file is encrypted, and its key is not at hand."""
+
+
 class RecordingUnavailable(LockgateError):
     """Raised when an intent cannot be made durable, so that the request must not be sent."""
+
+
+class RulesNotKept(LockgateError):
+    """Raised when the text of a generation that decided recorded requests is gone, altered, or no rules any more."""
 
 
 class SetupError(LockgateError):

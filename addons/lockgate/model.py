@@ -567,6 +567,18 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """What becomes of record files: closed at `rotate` bytes, compressed, encrypted with a secret, and deleted when all
+    their records are older than `keep` seconds (None: never).
+    """
+
+    rotate: int = 256 * 1024 * 1024
+    keep: float | None = None
+    encrypt: SecretSource | None = None
+    compress: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoints:
     """After how many records how far the chain has come is signed, and where that goes beside the chain itself."""
 
@@ -589,5 +601,6 @@ class GatewayConfig:
     lists: Mapping[str, tuple[str, ...] | tuple[int | Decimal, ...]] = field(default_factory=dict)
     limits: GatewayLimits = GatewayLimits()
     recordings_reserve: int = 64 * 1024 * 1024
+    keeping: Keeping = Keeping()
     checkpoints: Checkpoints = Checkpoints()
     approvals: Approvals = Approvals()

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,10 +18,13 @@ from lockgate.approvals.approval import Approval
 from lockgate.approvals.desk import Desk
 from lockgate.approvals.recent import RecentDecisions
 from lockgate.approvals.tinydb import TinyStore
+from lockgate.credentials.cache import Cache
 from lockgate.credentials.registry import Credentials
+from lockgate.credentials.sources import Secrets
 from lockgate.errors import (
     KeysUnavailable,
     RulesInvalid,
+    SecretUnavailable,
     SetupError,
     StoreUnavailable,
     TokenRejected,
@@ -30,7 +34,7 @@ from lockgate.identity.jwt import Verifier
 from lockgate.identity.remote import KeyCaches
 from lockgate.identity.revocations import Revocation, Revocations
 from lockgate.limits import group
-from lockgate.model import Checkpoints, GatewayConfig, Happening, Issuer, Principal, SecretSource
+from lockgate.model import Checkpoints, GatewayConfig, Happening, Issuer, Keeping, Principal, SecretSource
 from lockgate.notices import notice_of
 from lockgate.notify.notifications import Notifications
 from lockgate.policy import documents
@@ -41,13 +45,19 @@ from lockgate.pushing import Deliver, Pushing, to_file, to_url
 from lockgate.recordings import trust
 from lockgate.recordings.checkpoints import Marking
 from lockgate.recordings.disk import free_space
+from lockgate.recordings.encrypted import learn
+from lockgate.recordings.files import in_order
 from lockgate.recordings.generations import keep
+from lockgate.recordings.keeper import Keeper
 from lockgate.recordings.recorder import Recorder
 from lockgate.recordings.strangers import StrangersTally
+from lockgate.recordings.tombstones import EVENT as TOMBSTONE
+from lockgate.recordings.tombstones import Pruned, tombstone
 from lockgate.state import key
 from lockgate.workers import Workers
 
 RECORDED_PROBLEMS = 100
+KEPT_WITHIN = 5.0  # seconds at the end for a record file to be put away
 PUSHED_WITHIN = 5.0  # seconds at the end for the last checkpoint to be delivered
 
 log = logging.getLogger(__name__)
@@ -108,7 +118,13 @@ class Runtime:
         self.revocations = Revocations(self._state, self._note_revoked)
         self.current = self._in_force(generation)
         self.strangers = StrangersTally()
-        self.recorder = Recorder(self.recordings_dir, marking=self._marking(generation.gateway.checkpoints))
+        self._keeper = self._keeper_of(generation.gateway.keeping)
+        self.recorder = Recorder(
+            self.recordings_dir,
+            marking=self._marking(generation.gateway.checkpoints),
+            rotate=generation.gateway.keeping.rotate,
+            closed=self._keeper.closed,
+        )
         self.recorder.start({"version": __version__, "generation": generation.id})
         self.desk = Desk(
             TinyStore(self._state, key(self._state, "approvals")),
@@ -121,6 +137,7 @@ class Runtime:
         except StoreUnavailable as error:
             raise SetupError(str(error)) from error
         keep(self.recordings_dir, generation.id, generation.files)
+        self._keeper.start()
 
     def prepare(self, files: Mapping[str, bytes]) -> InForce:
         """Rules that can be put in force, their text kept already. Blocks, for seconds where there are many.
@@ -192,6 +209,7 @@ class Runtime:
         """
         if hasattr(self, "recorder"):
             try:
+                self._keeper.close(KEPT_WITHIN)
                 self.record_strangers()
                 self.recorder.close()
             finally:
@@ -238,6 +256,27 @@ class Runtime:
             Verifier(approvers(generation.gateway), self._state, self._key_caches),
         )
 
+    def _keeper_of(self, config: Keeping) -> Keeper:
+        """What puts record files away. Raises SetupError where the secret to encrypt them with cannot be read."""
+        secret = None
+        if config.encrypt is not None:
+            secret = read_at_start(config.encrypt)
+            learn(secret)
+        closed = in_order(self.recordings_dir) if self.recordings_dir.is_dir() else []
+        return Keeper(
+            self.recordings_dir,
+            compressed=config.compress,
+            secret=secret,
+            keep=config.keep,
+            bury=self._bury,
+            closed=closed,
+        )
+
+    def _bury(self, files: list[Pruned], why: str) -> None:
+        """Runs in the keeper's thread. Raises RecordingUnavailable."""
+        document = tombstone(trust.signer(self._state), files, why, time.time())
+        asyncio.run(self.recorder.durable_event(TOMBSTONE, document))
+
     def _marking(self, config: Checkpoints) -> Marking:
         """How the recordings are signed, and who is told of it."""
         signer = trust.signer(self._state)
@@ -269,6 +308,15 @@ class Runtime:
         ]
         if problems:
             raise RulesInvalid(problems)
+
+
+def read_at_start(source: SecretSource) -> str:
+    """A secret, read in a thread with a loop of its own. Raises SetupError."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        try:
+            return thread.submit(lambda: asyncio.run(Secrets(Cache()).read(source))).result()
+        except SecretUnavailable as error:
+            raise SetupError(f"Recordings cannot be encrypted: {error}.") from None
 
 
 def approvers(gateway: GatewayConfig) -> list[Issuer]:

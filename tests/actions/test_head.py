@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.actions.head import is_passed_on, require_expected, require_plain, values
+from lockgate.actions.head import is_passed_on, replayed, require_expected, require_plain, values
 from lockgate.errors import Refused, RequestUnreadable
 
 
@@ -62,6 +62,7 @@ def test_a_body_that_is_expected(method: str) -> None:
         pytest.param("Remote-User", False, id="user-of-a-proxy"),
         pytest.param("client-ip", False, id="address-of-a-client"),
         pytest.param("Proxy", False, id="proxy-of-cgi"),
+        pytest.param("Lockgate-Replay", False, id="replay"),
         pytest.param("x-forwardedness", True, id="not-quite-forwarding"),
         pytest.param("via-x", True, id="not-quite-via"),
         pytest.param("Accept", True, id="plain"),
@@ -73,3 +74,20 @@ def test_what_is_passed_on(name: str, passed: bool) -> None:
 
 def test_values_by_name_in_any_case() -> None:
     assert values([("X-A", "1"), ("x-b", "2"), ("x-a", "3")], "x-a") == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        pytest.param(["7f3a-1.b_c"], "7f3a-1.b_c", id="an id"),
+        pytest.param([], None, id="none"),
+        pytest.param(["a", "a"], None, id="several"),
+        pytest.param([""], None, id="empty"),
+        pytest.param(["a b"], None, id="words"),
+        pytest.param(["a\u202e"], None, id="not ASCII"),
+        pytest.param(["a\n"], None, id="line"),
+        pytest.param(["a" * 65], None, id="long"),
+    ],
+)
+def test_what_says_that_it_is_a_replay(said: list[str], known: str | None) -> None:
+    assert replayed([("Lockgate-Replay", value) for value in said]) == known

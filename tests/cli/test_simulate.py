@@ -20,15 +20,14 @@ from lockgate.approvals.recent import RecentDecisions
 from lockgate.cli.simulate import (
     HASH_KEY,
     answer,
-    as_websocket,
     loaded,
-    read_websocket,
     require_known,
     simulate,
 )
-from lockgate.cli.simulate import read as simulated_read
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused
 from lockgate.exchange import IDENTITY_HEADERS, Exchange, exchange
+from lockgate.history.reading import as_websocket, read_websocket
+from lockgate.history.reading import read as simulated_read
 from lockgate.identity.presented import Presented
 from lockgate.identity.revocations import Revocations
 from lockgate.model import Decision, Mask, Show, Target, Verdict
@@ -192,7 +191,7 @@ def test_requests_as_the_stages_read_and_decide_them(generation: Generation, req
     found = simulate(generation, WHO, request_, NOW)
     assert (found.decision, found.refusal) == (expected.decision, refusal)
     if found.decision is not None:
-        action, facts = simulated_read(generation, found.target, request_)
+        action, facts = simulated_read(generation, found.target, WHO.roles, request_)
         assert (found.target, (action,)) == (expected.target, expected.actions)
         assert replace(facts, body=None) == replace(expected.facts, body=None)
 
@@ -231,7 +230,7 @@ def test_what_opens_a_websocket_as_the_stages_read_and_decide_it(generation: Gen
     assert (found.decision, found.refusal) == (expected.decision, refusal)
     if found.decision is not None:
         assert (found.target, (found.action,)) == (expected.target, expected.actions)
-        _, facts = read_websocket(generation, found.target, as_websocket(request_))
+        _, facts = read_websocket(generation, found.target, WHO.roles, as_websocket(request_))
         assert facts == expected.facts
 
 

@@ -11,7 +11,8 @@ from harness.gateway import Gateway, MakeGateway, free_port, identity
 from harness.issuer import Issuer
 from harness.rules import CRM, PLAIN, rules
 from harness.upstream import RecordingUpstream
-from lockgate.cli.simulate import read, simulate
+from lockgate.cli.simulate import simulate
+from lockgate.history.reading import read
 from lockgate.policy.cases import Request, principal, url
 from lockgate.policy.generation import Generation
 from lockgate.policy.load import load
@@ -206,7 +207,7 @@ def wanted(generation: Generation, request: Request) -> tuple[int, str, list[str
     if found.refusal:
         return found.refusal.status, found.refusal.detail, []
     assert found.target
-    action, facts = read(generation, found.target, request)
+    action, facts = read(generation, found.target, WHO.roles, request)
     _, mark, query = request.url.path.partition("?")
     return 0, "", [f"{action.verb} {facts.path}{mark}{query}"]
 

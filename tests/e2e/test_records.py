@@ -9,9 +9,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from harness.expect import eventually
 from harness.gateway import Gateway, MakeGateway, head
 from harness.issuer import Issuer
 from harness.pki import Authority
@@ -248,6 +250,38 @@ def test_how_far_it_went_is_signed_and_pushed(
     fault = verify(gateway.recordings, verifier=found.verifier).fault
     assert fault is not None
     assert fault.kind is Kind.REMOVED
+
+
+def test_files_are_closed_put_away_and_pruned(
+    make_gateway: MakeGateway, rule_files: dict[str, str], token: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    secret = tmp_path / "recordings.key"
+    secret.write_text("a random secret\n")
+    secret.chmod(0o600)
+    kept = f"recordings: {{rotate: 1KB, encrypt: 'file:{secret}'}}\n"
+    gateway.write_rules({"gateway.yaml": rule_files["gateway.yaml"] + kept})
+    monkeypatch.setenv("LOCKGATE_RECORDINGS_KEY", "a random secret")
+    gateway.start()
+    for number in range(5):
+        gateway.ask("GET", f"/v1/nothing-{number}", token)
+        gateway.records(1, path=f"/v1/nothing-{number}")
+    eventually(lambda: list(gateway.recordings.glob("*.mitm.zst.enc")), gateway.output)
+    gateway.stop()
+    gateway.write_rules({"gateway.yaml": rule_files["gateway.yaml"] + kept.replace("rotate", "keep: 1s, rotate")})
+    time.sleep(1.1)
+    gateway.start()
+    eventually(lambda: "old files were pruned" in gateway.output, gateway.output)
+    gateway.ask("GET", "/v1/nothing-5", token)
+    gateway.records(1, path="/v1/nothing-5")
+    gateway.stop()
+    found = trust.known(gateway.state)
+    assert found is not None
+    report = verify(gateway.recordings, verifier=found.verifier, known=[found.reached])
+    assert report.fault is None
+    assert report.pruned is not None
+    assert report.first == report.pruned.number + 1
+    assert not [path for path, content in gateway.traces().items() if b"a random secret" in content]
 
 
 def traces(clerks: Gateway, *canaries: bytes) -> list[bytes]:

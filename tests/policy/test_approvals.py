@@ -26,7 +26,7 @@ approvals:
   timeout: 1h
   listen: "[::1]:8765"
   tls: {cert: a.pem, key: /etc/a.key}
-  sign_in: {issuer: https://login.example, client_id: page, client_secret: "file:secret"}
+  sign_in: {issuer: https://login.example, client_id: page, client_secret: "file:../secret"}
   dev: true
   requester: $.act.sub
 """
@@ -34,7 +34,7 @@ approvals:
     assert (found.audience, found.wait, found.timeout, found.listen) == ("people", 5.0, 3600.0, ("::1", 8765))
     assert found.tls == (tmp_path / "rules" / "a.pem", Path("/etc/a.key"))
     assert (found.url, found.dev, found.requester) == ("https://[::1]:8765", True, "$.act.sub")
-    secret = SecretSource("file", str(tmp_path / "rules" / "secret"), form="text")
+    secret = SecretSource("file", str(tmp_path / "secret"), form="text")
     assert found.sign_in == SignIn("https://login.example", "page", secret)
 
 

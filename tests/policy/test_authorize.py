@@ -540,3 +540,21 @@ def test_order_means_nothing(rules: list[Rule], random: Any, guardrails: int) ->
         assert expected.verdict is Verdict.HOLD
     else:
         assert (expected.verdict is Verdict.ALLOW) is ((Verdict.ALLOW, Outcome.MATCHED) in outcomes)
+
+
+def test_what_has_no_certain_answer_is_taken_as_it_came_out_before(loaded: Loaded) -> None:
+    """Of a past request, of which not all was kept: only then, and only of the rule that is named."""
+    generation = loaded(support("id: a, allow: POST crm /v1/refunds, when: body.n == 1"))
+    (rule,) = generation.policy.rules["support"]
+    principal, action = Principal("i", "s", ("support",), 0.0), Action("POST", "crm", "/v1/refunds")
+    taken = {"support/a": rule.considered(Outcome.MATCHED, "as recorded")}
+
+    def decided(body: Any, taken: dict[str, Any]) -> str:
+        facts = HttpFacts("POST", "api.crm.example", "/v1/refunds", body=body)
+        return str(authorize(generation.policy, principal, [action], facts, NOW, (), taken).verdict)
+
+    unreadable = Unreadable("it was not kept")
+    assert decided(unreadable, taken) == "allow"
+    assert decided(unreadable, {}) == "deny"
+    assert decided(unreadable, {"support/b": taken["support/a"]}) == "deny"
+    assert decided({"n": 2}, taken) == "deny"

@@ -764,13 +764,27 @@ WRONG = [
         id="dev-issuer-with-more",
     ),
     pytest.param(
+        gateway('issuers:\n  - dev: true\nrecordings: {encrypt: "file:recordings.key"}\n'),
+        "gateway.yaml:3:1: a secret must lie outside the rules directory, whose text is kept with the records",
+        id="a-secret-of-recordings-inside",
+    ),
+    pytest.param(
+        gateway(
+            "issuers:\n  - dev: true\n"
+            'approvals: {notify: [{webhook: "https://a.example/x", secret: "file:hook.key"}]}\n'
+        ),
+        "gateway.yaml:3:1: a secret must lie outside the rules directory, whose text is kept with the records",
+        id="a-secret-of-notices-inside",
+    ),
+    pytest.param(
         gateway("issuers:\n  - dev: true\nmetrics: {listen: 1}\n"),
         "gateway.yaml:3:1: unknown key metrics: known here: issuers, lists, recordings, limits, approvals, state",
         id="unsupported-section",
     ),
     pytest.param(
-        gateway("issuers:\n  - dev: true\nrecordings: {dir: r, keep: 90d}\n"),
-        "gateway.yaml:3:22: unknown key keep: known here: dir, max_body, reserve, checkpoints",
+        gateway("issuers:\n  - dev: true\nrecordings: {dir: r, archive: 90d}\n"),
+        "gateway.yaml:3:22: unknown key archive: known here: dir, max_body, reserve, rotate, compress, keep, encrypt,"
+        " checkpoints",
         id="unsupported-key-of-a-section",
     ),
     # What needs the rest of the directory to be judged, and what could never count.

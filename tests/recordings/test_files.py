@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.recordings.files import RecordFile, in_order, new_path
+from lockgate.recordings.keeping import put_away
 from lockgate.recordings.tnetstring import dumps
 
 RECORDS = [dumps({"id": f"flow-{number}", "metadata": {}}) for number in range(3)]
@@ -102,3 +103,17 @@ def test_mitmdump_reads_the_files(recorded: Path, tmp_path: Path) -> None:
         assert result.returncode == 0, result.stderr
         assert "https://lockgate.invalid/events/start" in result.stdout
         assert result.stdout.count("http://address:22/path") == 3
+
+
+def test_what_cannot_be_read_stays_in_its_place(recorded: Path) -> None:
+    first, second = in_order(recorded)
+    kept = put_away(first, compressed=True, secret=None)
+    kept.write_bytes(kept.read_bytes()[:-3])
+    assert in_order(recorded) == [kept, second]
+    assert list(RecordFile(kept)) == []
+    assert RecordFile(kept).last() is None
+    kept.unlink()
+    locked = put_away(second, compressed=False, secret="of a key that nobody has here")
+    third = new_path(recorded, 0.0)
+    third.write_bytes(RECORDS[0])
+    assert in_order(recorded) == [locked, third]

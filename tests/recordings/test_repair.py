@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from lockgate.recordings.chain import Link
+from lockgate.errors import SetupError
+from lockgate.recordings.chain import Kind, Link
 from lockgate.recordings.files import JOURNAL, RecordFile, in_order
 from lockgate.recordings.journal import Entry, Journal, State
+from lockgate.recordings.keeping import put_away
 from lockgate.recordings.recorder import Recorder
 from lockgate.recordings.repair import repair
 from lockgate.recordings.verify import verify
@@ -113,3 +115,52 @@ def open_intents(recorded: Path) -> Path:
 
 def test_an_intent_whose_record_is_durable_is_not_recorded_twice(open_intents: Path) -> None:
     assert [intent.flow_id for intent in repair(open_intents).intents] == ["z"]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("tamper", [cut, flip])
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
+def test_what_was_put_away_is_left_as_it_is(recorded: Path, place: int, tamper: Callable[[Path], None]) -> None:
+    """However damaged: it is evidence, and the next run begins behind it."""
+    end = head(recorded)
+    kept = put_away(in_order(recorded)[place], compressed=True, secret=None)
+    tamper(kept)
+    content = kept.read_bytes()
+    assert repair(recorded).link == end
+    recorder = Recorder(recorded)
+    recorder.start()
+    recorder.close()
+    assert kept.read_bytes() == content
+    fault = verify(recorded).fault
+    assert fault is not None
+    assert fault.kind is Kind.ALTERED
+
+
+def test_a_torn_record_that_was_put_away_is_not_cut_off(recorded: Path) -> None:
+    last = in_order(recorded)[-1]
+    last.write_bytes(last.read_bytes() + b"100:abc")
+    kept = put_away(last, compressed=True, secret=None)
+    content = kept.read_bytes()
+    assert repair(recorded).findings == {"damaged": kept.name}
+    assert kept.read_bytes() == content
+
+
+def test_an_older_file_may_be_locked_the_newest_not(recorded: Path) -> None:
+    first, last = in_order(recorded)
+    end = head(recorded)
+    put_away(first, compressed=True, secret="of a key that nobody has here")
+    assert repair(recorded).link == end
+    put_away(last, compressed=True, secret="of a key that nobody has here")
+    with pytest.raises(SetupError, match="LOCKGATE_RECORDINGS_KEY"):
+        Recorder(recorded).start()
+    with pytest.raises(SetupError, match="LOCKGATE_RECORDINGS_KEY"):
+        Recorder(recorded).start()  # the directory was let go of

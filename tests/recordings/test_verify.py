@@ -328,6 +328,64 @@ def test_pruned_files_are_told_of(signed: Path) -> None:
     assert signed_anew is None  # who has no key trusts the tombstone
 
 
+def buried(directory: Path, why: str = "older than 90 days") -> list[Path]:
+    """The two oldest of three files, whose tombstone is in the third; nothing is deleted yet."""
+    paths = in_order(directory)[:2]
+    pruned = []
+    for path in paths:
+        first, last = RecordFile(path).first(), RecordFile(path).last()
+        assert first and last and first.seen.link and last.seen.link
+        pruned.append(Pruned(path.name, first.seen.link, last.seen.link, path.stat().st_size))
+    recorder = Recorder(directory, marking=Marking(SIGNER))
+    recorder.start({})
+    recorder.event("tombstone", tombstone(SIGNER, pruned, why, 0.0))
+    recorder.close()
+    return paths
+
+
+def test_a_kill_while_files_are_pruned(recorded: Path) -> None:
+    first, second = buried(recorded)
+    for gone, reached in ((first, 5), (second, 10)):
+        gone.unlink()
+        report = verify(recorded, verifier=SIGNER.verifier)
+        assert report.fault is None
+        assert report.pruned is not None
+        assert report.pruned.number == reached
+
+
+def test_what_is_wrong_behind_pruned_files_is_named(recorded: Path) -> None:
+    for path in buried(recorded):
+        path.unlink()
+    (last,) = in_order(recorded)
+    data = last.read_bytes()
+    last.write_bytes(data.replace(b"older than 90 days", b"older than 99 days"))
+    fault = verify(recorded, verifier=SIGNER.verifier).fault
+    assert fault is not None
+    assert fault.detail.endswith("no tombstone says that they were pruned")
+    last.write_bytes(data.replace(b"events/start", b"events/stert", 1))
+    fault = verify(recorded, verifier=SIGNER.verifier).fault
+    assert fault is not None
+    assert (fault.kind, fault.index) == (Kind.ALTERED, 0)
+
+
+@pytest.mark.parametrize("partial", [True, False], ids=["moved-away", "pruned"])
+def test_a_journal_remembers_what_has_gone_with_old_files(recorded: Path, partial: bool) -> None:
+    """A journal that goes back further than the records that are kept."""
+    head = verify(recorded).head
+    assert head is not None
+    paths = in_order(recorded)[:1] if partial else buried(recorded)
+    journal = Journal(recorded / "journal", START, 0.0)
+    journal.append(Entry(Step.INTENT, 0.0, "a0", b"what was sent"))
+    journal.append(Entry(Step.DONE, 0.0, "a0"))
+    journal.append(Entry(Step.HEAD, 0.0, "", Link(5, "ab" * 32).encode()))
+    journal.append(Entry(Step.HEAD, 0.0, "", head.encode()))
+    journal.sync()
+    journal.close()
+    for path in paths:
+        path.unlink()
+    assert verify(recorded, partial=partial).fault is None
+
+
 def test_a_flipped_bit_anywhere_is_found(recorder: Recorder, directory: Path) -> None:
     """At every position of a recording. Its head is known: at the end a half-written record is no fault."""
     recorder.close()

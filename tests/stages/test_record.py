@@ -17,10 +17,10 @@ from lockgate.errors import RecordingUnavailable, Refused
 from lockgate.exchange import Exchange, exchange
 from lockgate.model import Action, Considered, Decision, Outcome, Principal, Target, Verdict
 from lockgate.policy.generation import Generation
+from lockgate.projection import projection
 from lockgate.refusals import Refusal
 from lockgate.runtime import InForce, Runtime
 from lockgate.stages import record
-from lockgate.projection import projection
 from lockgate.stages.record import UNWRITABLE, Record
 
 OPEN = Decision(Verdict.ALLOW, "support/read")

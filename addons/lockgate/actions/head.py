@@ -20,6 +20,9 @@ FORWARDING = re.compile(
     r"|(forwarded|x-real-ip|((true|fastly|fly|wl-proxy)-client|cf-connecting|client|x-remote|x-originating)-ip)$"
     r"|(x-remote-addr|(x-)?remote-user|x-http-host-override|x-host|via)$"
 )
+# Says that a recorded request is sent again, and which: for the gateway alone.
+REPLAY = "lockgate-replay"
+REPLAYED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODILESS = frozenset({"GET", "HEAD"})
 BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAX_FIELD = 16 * 1024  # characters of a header field, its name and value
@@ -51,10 +54,17 @@ def require_expected(method: str, body: bytes) -> None:
 
 def is_passed_on(name: str) -> bool:
     """Whether a header field of this name is the target's to see, and so the rules': not what identifies the agent, is
-    between two hops, or says who asked by which way.
+    between two hops, says who asked by which way, or that it is a replay.
     """
     lowered = name.lower()
-    return lowered not in IDENTITY and lowered not in HOP_BY_HOP and not FORWARDING.match(lowered)
+    kept = lowered not in IDENTITY and lowered not in HOP_BY_HOP and lowered != REPLAY
+    return kept and not FORWARDING.match(lowered)
+
+
+def replayed(fields: Fields) -> str | None:
+    """The id of the recorded request that this one says to be a replay of; None where that is no id, or not one."""
+    found = values(fields, REPLAY)
+    return found[0] if len(found) == 1 and REPLAYED.fullmatch(found[0]) else None
 
 
 def values(fields: Iterable[tuple[str, str]], wanted: str) -> list[str]:

@@ -84,7 +84,7 @@ class Explained:
 
 
 @click.command()
-@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE", help="A role; may be given repeatedly.")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="A role; may be given repeatedly.")
 @click.option(
     "--rules",
     type=click.Path(path_type=Path),
@@ -112,8 +112,16 @@ class Explained:
 )
 @click.option("--all", "whole", is_flag=True, help="Name every rule, also those that are not about such a request.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object; it has every rule.")
-@click.argument("method")
-@click.argument("address", metavar="URL")
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path),
+    default="recordings",
+    show_default=True,
+    metavar="DIR",
+    help="Where the request with this ID is recorded.",
+)
+@click.argument("method", metavar="ID | METHOD")
+@click.argument("address", metavar="URL", required=False)
 @click.pass_context
 def explain(
     ctx: click.Context,
@@ -127,18 +135,33 @@ def explain(
     at: datetime | None,
     whole: bool,
     as_json: bool,
+    recordings: Path,
     method: str,
-    address: str,
+    address: str | None,
 ) -> None:
-    """Say what would be decided of a request, and why. Nothing is sent.
+    """Say what would be decided of a request, or why a recorded one was decided as it was. Nothing is sent.
 
-    Exits with 0 where it is allowed, and with 1 where it is denied, held, or refused before any rule is asked:
+    Of a request, exits with 0 where it is allowed, and with 1 where it is denied, held, or refused before any rule is
+    asked:
 
     \b
     lockgate explain --role support GET https://api.crm.example/v1/customers/7
     echo '{"amount": 700}' | lockgate explain --role support --body - \\
         POST https://api.crm.example/v1/refunds && echo allowed
+
+    A recorded request, by its ID, is decided again by the rules that decided it. Exits with 1 where that does not come
+    out as it was recorded:
+
+    \b
+    lockgate explain 8f14e45f-ceea-467f-a8d3-6f1f0d2b1c5e --recordings /var/lib/lockgate/recordings
     """
+    if address is None:
+        require_no_request(ctx)
+        from lockgate.cli.explain_recorded import explain_recorded
+
+        ctx.exit(explain_recorded(method, recordings, whole, as_json))
+    if not roles:
+        raise click.UsageError("Missing option '--role'.")
     generation = loaded(rules)
     require_known(generation, roles)
     content = body.read() if body else b""
@@ -153,6 +176,17 @@ def explain(
         tell(explained, rules, whole)
     decision = explained.simulated.decision
     ctx.exit(0 if decision and decision.verdict is Verdict.ALLOW else REFUSED)
+
+
+OF_A_REQUEST = ("roles", "rules", "headers", "body", "subject", "issuer", "claims", "at")
+
+
+def require_no_request(ctx: click.Context) -> None:
+    """Raise UsageError where something is given that the record of a request says itself."""
+    given = click.core.ParameterSource.COMMANDLINE
+    for param in ctx.command.params:
+        if param.name in OF_A_REQUEST and ctx.get_parameter_source(param.name) is given:
+            raise click.UsageError(f"{param.opts[0]} goes with METHOD URL: what is recorded says it itself")
 
 
 def explain_request(generation: Generation, who: Principal, request: Request, at: datetime) -> Explained:

@@ -24,8 +24,10 @@ COMMANDS = {  # by name: the module in which a command of that name stands; impo
     "schema": "lockgate.cli.schema",
     "script": "lockgate.cli.script",
     "show": "lockgate.cli.show",
+    "suggest": "lockgate.cli.suggest",
     "test": "lockgate.cli.test",
     "token": "lockgate.cli.token",
+    "whatif": "lockgate.cli.whatif",
 }
 
 FINE, WRONG_USE, INTERRUPTED = 0, 2, 130

@@ -5,29 +5,19 @@ What it cannot tell: whether a token is taken, a secret is there, the target ans
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from lockgate.actions import authority, grpc, head, http, websocket
-from lockgate.actions.body import read as read_body
+from lockgate.actions import head
 from lockgate.bodies import encodings
-from lockgate.credentials.places import places_of
-from lockgate.errors import (
-    BodyTooLarge,
-    BodyUnreadable,
-    ContentTypeNotAccepted,
-    EncodingNotAccepted,
-    MaskingFailed,
-    Refused,
-    RequestUnreadable,
-    RulesInvalid,
-)
+from lockgate.errors import BodyUnreadable, MaskingFailed, Refused, RequestUnreadable, RulesInvalid
+from lockgate.history.reading import as_websocket, read, target_of, unreadable_refusal
 from lockgate.masking.streams import Masks
 from lockgate.masking.whole import mask_body
-from lockgate.model import WEBSOCKET_VERBS, Action, Decision, HttpFacts, Principal, Target, Verdict
+from lockgate.model import Action, Decision, Principal, Target, Verdict
 from lockgate.policy.authorize import authorize
 from lockgate.policy.cases import Answer, Request, Response
 from lockgate.policy.conditions.describe import suggestion

@@ -1,4 +1,4 @@
-"""How a request is read and decided outside the gateway: as the stages do it, of what somebody wrote or a record kept."""
+"""How a request is read outside the gateway: as the stages do it, of what somebody wrote or a record kept. Pure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ def target_of(generation: Generation, request: Request) -> Target:
     hosts = head.values(request.headers, "host")
     if len(hosts) > 1 or not all(authority.leads_to(host, target) for host in hosts):
         raise RequestUnreadable("its Host header is not its destination")
-    if target.grpc:
-        grpc.require_call(request.method.upper(), url.path, "HTTP/2.0", request.headers)
     return target
 
 
@@ -57,6 +55,8 @@ def read(
     """
     if request.method in WEBSOCKET_VERBS:
         return read_websocket(generation, target, roles, request, lost)
+    if target.grpc:
+        grpc.require_call(request.method.upper(), request.url.path, "HTTP/2.0", request.headers)
     content = b"" if lost else decoded(request, target)
     fields = [(name, value) for name, value in request.headers if head.is_passed_on(name) and name.lower() != "host"]
     fields.append(("host", target.authority))
@@ -78,7 +78,8 @@ def read(
     restricted = policy.restricts_bodies(target.name)
     try:
         if lost is not None:
-            require_fitting(fields, target, restricted=restricted)
+            if request.headers:  # of what type it was may not be known either
+                require_fitting(fields, target, restricted=restricted)
             return action, replace(facts, body=lost)
         if not content:
             return action, facts

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 from lockgate.errors import Unevaluable
@@ -24,6 +25,7 @@ from lockgate.policy.rules import Alterations, Policy, Rule
 STRICTEST_FIRST = (Verdict.DENY, Verdict.HOLD, Verdict.ALLOW)
 
 NOTHING = Alterations()
+NOT_TAKEN: Mapping[str, Considered] = MappingProxyType({})
 
 Weighed = tuple[Rule, Considered]
 
@@ -35,18 +37,20 @@ def authorize(
     facts: HttpFacts,
     now: datetime,
     met: Container[Hold] = (),
+    taken: Mapping[str, Considered] = NOT_TAKEN,
 ) -> Decision:
     """What the policy says of all `actions` together, at the instant `now` (aware).
 
     Somebody without a known role is denied, as is a request that reads as no action. A hold that is `met`, because
-    persons have approved what it asks for, allows.
+    persons have approved what it asks for, allows. `taken` has, by the names of rules that have no certain answer, how
+    they came out when all that they read was at hand: for a request of the past, of which not all was kept.
     """
     if not policy.knows_any(principal.roles):
         redactions = distinct(sorted(text for action in actions for text in policy.redactions(action.target)))
         return Decision(Verdict.DENY, reason="None of the caller's roles is known here.", redactions=redactions)
     if not actions:
         return Decision(Verdict.DENY, reason="The request reads as no action.")
-    bound = Environment(principal, facts, now)
+    bound = Environment(principal, facts, now, taken)
     fitting = [policy.matching(principal.roles, action.target, action.verb, action.resource) for action in actions]
     weighed = [[(rule, weigh(rule, captures, bound)) for rule, captures in about] for about, _ in fitting]
     verdict, decisive = strictest([decide(found, met) for found in weighed])
@@ -91,10 +95,10 @@ def weigh(rule: Rule, captures: Mapping[str, str], bound: Environment) -> Consid
             return rule.considered(Outcome.CONDITION_FALSE, "when is false")
         if rule.unless is not None and rule.unless.holds(bound, bound.evaluation):
             return rule.considered(Outcome.CONDITION_FALSE, "unless is true")
+        if rule.query is not None and not rule.query.issuperset(bound.facts.query):
+            raise Unevaluable(f"its query takes {listed(rule.query)} only")
     except Unevaluable as error:
-        return rule.considered(Outcome.UNEVALUABLE, str(error))
-    if rule.query is not None and not rule.query.issuperset(bound.facts.query):
-        return rule.considered(Outcome.UNEVALUABLE, f"its query takes {listed(rule.query)} only")
+        return bound.taken.get(rule.name) or rule.considered(Outcome.UNEVALUABLE, str(error))
     return rule.matched
 
 
@@ -102,17 +106,21 @@ class Environment(dict[str, Any]):
     """The facts by the names that conditions use; what is not at hand is made when the first condition asks for it.
 
     All conditions of a decision share one `evaluation`, and its limit of steps. `captures` are of the rule at hand.
+    `taken` is as in `authorize`.
     """
 
-    __slots__ = ("captures", "evaluation", "facts", "now", "principal")
+    __slots__ = ("captures", "evaluation", "facts", "now", "principal", "taken")
 
-    def __init__(self, principal: Principal, facts: HttpFacts, now: datetime) -> None:
+    def __init__(
+        self, principal: Principal, facts: HttpFacts, now: datetime, taken: Mapping[str, Considered] = NOT_TAKEN
+    ) -> None:
         body = facts.body
         self["body"] = Once("field of the form", body.fields) if isinstance(body, Form) else body
         self["now"] = now
         self.principal = principal
         self.facts = facts
         self.now = now
+        self.taken = taken
         self.captures = NO_CAPTURES
         self.evaluation = Evaluation()
 

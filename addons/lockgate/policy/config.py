@@ -17,7 +17,7 @@ from lockgate.model import GatewayConfig
 from lockgate.policy.approvals import approvals
 from lockgate.policy.checked import Checked
 from lockgate.policy.conditions.describe import suggestion
-from lockgate.policy.credentials import beside, placed
+from lockgate.policy.credentials import INSIDE, beside, inside, placed, sources_in
 from lockgate.policy.schema.addresses import Origin
 from lockgate.policy.schema.credentials import Credential, Credentials
 from lockgate.policy.schema.gateway import Checkpoints, Gateway, Issuer, Saml
@@ -61,17 +61,36 @@ def gateway(checked: Checked[Gateway, Issuer], directory: Path, problems: list[P
             problems.append(document.problem(("lists", name), message, key=True))
     recordings = checked.model.recordings
     limits = checked.model.limits
-    return GatewayConfig(
+    config = GatewayConfig(
         issuers=tuple(issuers.values()),
         recordings_dir=recordings.dir,
         recordings_max_body=recordings.max_body,
         recordings_reserve=recordings.reserve,
+        keeping=model.Keeping(
+            recordings.rotate,
+            recordings.keep,
+            placed(recordings.encrypt, directory) if recordings.encrypt else None,
+            compress=recordings.compress,
+        ),
         checkpoints=checkpoints(recordings.checkpoints, directory),
         state=checked.model.state,
         lists=dict(checked.model.lists),
         limits=model.GatewayLimits(limits.connections, limits.requests, limits.buffered),
         approvals=approvals(checked.model.approvals, document, issuers, directory, problems),
     )
+    problems += [document.problem((section,), INSIDE, key=True) for section in sections_with_secrets(config, directory)]
+    return config
+
+
+def sections_with_secrets(config: GatewayConfig, directory: Path) -> list[str]:
+    """The sections that name a secret within the rules directory."""
+    told, recorded = config.approvals, (config.keeping, config.checkpoints.webhook)
+    parts = {"approvals": (told.sign_in, *told.notify), "recordings": recorded}
+    return [
+        section
+        for section, each in parts.items()
+        if any(inside(source, directory) for part in each for source in sources_in(part))
+    ]
 
 
 def checkpoints(entry: Checkpoints, directory: Path) -> model.Checkpoints:

@@ -39,7 +39,7 @@ def refused(
     `binding` are the rules that allow or hold it, and those whose masks count. A rule that masks and has a `query` list
     takes no parameter beside it; one that may reshape is taken only where every rule that masks lists it, and any does.
     """
-    if not names or not (shows or any(mask.kind != "detect" for mask in masks)):  # a form is found wherever it stands
+    if not (shows or any(mask.kind != "detect" for mask in masks)) or not names:  # a form is found wherever it stands
         return None
     listing = [rule for rule in binding if rule.query is not None]
     for rule in listing:

@@ -12,6 +12,7 @@ What belongs here: framing, and which intents are open. What never does: what a 
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -107,11 +108,13 @@ class OpenIntent:
 class Replay:
     """What the segments on the disk say. `base` is the chain's head when the oldest of them began, `head` the last.
 
-    `ended` are flows whose records were durable when that was noted.
+    `ended` are flows whose records were durable when that was noted, with how far the chain had come by then: the number
+    in the head that was noted next, infinity where there is none.
     """
 
     intents: dict[str, OpenIntent] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    ended: dict[str, float] = field(default_factory=dict)
+    noted: list[str] = field(default_factory=list)  # those that ended since the last head
     base: Link | None = None
     head: Link = START
     segments: list[Path] = field(default_factory=list)
@@ -144,10 +147,13 @@ def follow(result: Replay, entry: Entry) -> None:
     elif entry.state is State.HEAD:
         result.head = Link.decode(entry.payload)
         result.base = result.base or result.head
+        result.ended.update(dict.fromkeys(result.noted, result.head.number))
+        result.noted.clear()
     else:
         result.intents.pop(entry.flow_id, None)
         if entry.state is not State.NOT_SENT:  # of one that was withdrawn there is no record
-            result.ended.add(entry.flow_id)
+            result.ended[entry.flow_id] = math.inf
+            result.noted.append(entry.flow_id)
 
 
 class Journal:

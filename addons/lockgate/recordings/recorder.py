@@ -22,7 +22,7 @@ from lockgate.recordings.dump import State, event_state
 from lockgate.recordings.journal import SEGMENT_SIZE
 from lockgate.recordings.journal import State as Step
 from lockgate.recordings.tnetstring import dumps
-from lockgate.recordings.writer import Finished, Writer, describe
+from lockgate.recordings.writer import ROTATE, Finished, Writer, describe
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Recorder:
 
     States handed over must not be changed afterwards. `pending_records` and `pending_bytes` bound what is kept in
     memory while the disk takes nothing; what goes beyond is dropped, counted, and the count recorded. With `marking`
-    how far the chain has come is signed now and then.
+    how far the chain has come is signed now and then. `rotate` and `closed` as in `Writer`.
     """
 
     def __init__(
@@ -65,12 +65,14 @@ class Recorder:
         pending_records: int = PENDING_RECORDS,
         pending_bytes: int = PENDING_BYTES,
         marking: Marking | None = None,
+        rotate: int = ROTATE,
+        closed: Callable[[Path], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._retry = retry
         self._max_records = pending_records
         self._max_bytes = pending_bytes
-        self._writer = Writer(Path(directory), clock, segment_size, marking)
+        self._writer = Writer(Path(directory), clock, segment_size, marking, rotate, closed)
         self._thread: Thread | None = None
         # `_wake` guards everything below.
         self._wake = Condition()

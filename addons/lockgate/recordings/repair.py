@@ -14,7 +14,7 @@ from typing import Any
 
 from lockgate.recordings.chain import START, Link
 from lockgate.recordings.disk import AppendFile
-from lockgate.recordings.files import JOURNAL, TORN_SUFFIX, Record, RecordFile, Tail, first_number, in_order
+from lockgate.recordings.files import JOURNAL, TORN_SUFFIX, Record, RecordFile, Tail, base, first_number, in_order
 from lockgate.recordings.journal import OpenIntent, Replay, replay
 from lockgate.state import sync_directory
 
@@ -43,7 +43,7 @@ def repair(directory: Path) -> Survey:
         last = file.last()
         if file.tail:
             repair_tail(file.tail, last, journal.head, findings)
-        if path.stat().st_size == 0:
+        if path.name == base(path) and path.stat().st_size == 0:
             path.unlink()  # a run that ended before its first record
         if last and (found := place(last)):
             link = found
@@ -69,9 +69,11 @@ def place(last: Record) -> Link | None:
 
 
 def repair_tail(tail: Tail, last: Record | None, head: Link, findings: dict[str, Any]) -> None:
-    """Move a half-written record out of the way. What the journal knows was whole once is no such thing: left alone."""
+    """Move a half-written record out of the way. What the journal knows was whole once is no such thing: left alone, as
+    is what was put away.
+    """
     number = (last.number or 0) if last else 0
-    if not tail.torn or (last and number < head.number):
+    if not tail.torn or tail.path.name != base(tail.path) or (last and number < head.number):
         findings["damaged"] = tail.path.name
         return
     data = tail.path.read_bytes()[tail.offset :]
@@ -88,15 +90,15 @@ def repair_tail(tail: Tail, last: Record | None, head: Link, findings: dict[str,
     findings["torn"] = {"file": tail.path.name, "bytes": len(data)}
 
 
-def recorded_since(directory: Path, base: Link, wanted: Collection[str]) -> set[str]:
-    """Which of the flows were recorded after `base`: their record is durable, only the journal did not say so yet."""
+def recorded_since(directory: Path, begin: Link, wanted: Collection[str]) -> set[str]:
+    """Which of the flows were recorded after `begin`: their record is durable, only the journal did not say so yet."""
     found: set[str] = set()
     for path in reversed(in_order(directory)):
         first = first_number(path)
         for record in RecordFile(path):
             identifier = record.state.get("id", "") if record.state else ""
-            if identifier in wanted and (record.number or 0) > base.number:
+            if identifier in wanted and (record.number or 0) > begin.number:
                 found.add(identifier)
-        if first <= base.number:
+        if first <= begin.number:
             break
     return found

@@ -33,6 +33,14 @@ def tombstone(signer: Signer, files: Sequence[Pruned], why: str, now: float) -> 
     )
 
 
+def ends_of(document: Mapping[str, Any]) -> set[Link]:
+    """The last record of each file that a tombstone names: a kill among the deletions leaves the files behind it."""
+    files = document.get("files")
+    lasts = [each.get("last") for each in files if isinstance(each, Mapping)] if isinstance(files, list) else []
+    found = {Link(*last) for last in lasts if isinstance(last, list) and [type(part) for part in last] == [int, str]}
+    return found | {link_of(document)}
+
+
 def link_of(document: Any) -> Link:
     """The last record that was pruned. Raises ValueError where it is no tombstone."""
     if not isinstance(document, Mapping) or document.get("kind") != KIND:

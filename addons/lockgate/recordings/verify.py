@@ -83,9 +83,10 @@ def verify(
         fault = walk.unexplained_start(fault)
     if walk.unsigned is not None and (fault is None or walk.unsigned.index <= fault.index):
         fault = walk.unsigned
-    if fault is None and walk.unrecorded:
-        example = min(walk.unrecorded)
-        detail = f"the journal says that {example} was recorded ({len(walk.unrecorded)} such in all): it is not here"
+    unrecorded = walk.unrecorded_since(journal) if fault is None else []
+    if unrecorded:
+        example = min(unrecorded)
+        detail = f"the journal says that {example} was recorded ({len(unrecorded)} such in all): it is not here"
         fault = Fault(Kind.REMOVED, walk.count, detail)
     return Report(
         files=len(walk.paths),
@@ -117,6 +118,7 @@ class Walk:
     signed: Link | None = None
     pruned: Link | None = None
     unsigned: Fault | None = None
+    buried: set[Link] = field(default_factory=set)  # the last records of files that tombstones name
     unrecorded: set[str] = field(init=False)
     _walked: bool = False
 
@@ -156,6 +158,7 @@ class Walk:
             self.unsigned = self.unsigned or Fault(Kind.ALTERED, index, f"a {found.event}: {NOBODY}")
         elif found.event == tombstones.EVENT:
             self.pruned = link
+            self.buried |= tombstones.ends_of(document)
         elif link != (found.link.number - 1, found.previous):
             self.unsigned = self.unsigned or Fault(Kind.ALTERED, index, "a checkpoint of another place in the chain")
         elif self.verifier is not None:
@@ -165,13 +168,19 @@ class Walk:
         """That records are missing before the first, unless a tombstone says that they were pruned."""
         assert self.first is not None and self.first.link is not None  # noqa: S101 (who asks has seen it)
         before = Link(self.first.link.number - 1, self.first.previous)
-        if self.pruned is None:
-            for _ in islice(self._records(), self.count, None):
-                pass
-        if self.pruned == before:
+        for record, _ in islice(self._records(), self.count, None):  # what stands behind the fault
+            if record is not None and record.seen.event == tombstones.EVENT and record.seen.intact:
+                self._signed(self.count, record, record.seen)
+        if before in self.buried:  # of several files that it names, a kill may have left the last ones
+            self.pruned = before
             return fault
         missing = "record 1 is" if before.number == 1 else f"records 1 to {before.number} are"
         return Fault(Kind.REMOVED, 0, f"{missing} missing before it; no tombstone says that they were pruned")
+
+    def unrecorded_since(self, journal: Replay) -> list[str]:
+        """What was recorded by the journal's word and is not here, nor among the records before the first."""
+        gone = self.first.link.number - 1 if self.first and self.first.link else 0
+        return [identifier for identifier in self.unrecorded if journal.ended[identifier] > gone]
 
     def came_to(self, head: Link) -> bool:
         """Whether the chain goes as far as this."""

@@ -11,18 +11,21 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from lockgate.errors import SetupError
+from lockgate.errors import RecordingLocked, SetupError
 from lockgate.recordings import chain
 from lockgate.recordings.chain import START, Link
 from lockgate.recordings.checkpoints import EVENT, Marking, checkpoint
 from lockgate.recordings.disk import AppendFile, DirectoryLock, make_directory
 from lockgate.recordings.dump import State, event_state, loads, stopped_state
-from lockgate.recordings.files import JOURNAL, LOCK, SUFFIX, TORN_SUFFIX, new_path
+from lockgate.recordings.files import COMPRESSED, ENCRYPTED, JOURNAL, LOCK, SUFFIX, TORN_SUFFIX, new_path
 from lockgate.recordings.journal import SEGMENT_SIZE, Entry, Journal, OpenIntent, discard
 from lockgate.recordings.journal import State as Step
 from lockgate.recordings.repair import repair
 
-OURS = frozenset({"README.md", JOURNAL, LOCK, "generations"})
+INDEX = ".index.sqlite"
+DRAFT = ".draft"
+ROTATE = 256 * 1024 * 1024  # bytes
+OURS = frozenset({"README.md", JOURNAL, LOCK, "generations", INDEX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,17 @@ class Writer:
         clock: Callable[[], float],
         segment_size: int = SEGMENT_SIZE,
         marking: Marking | None = None,
+        rotate: int = ROTATE,
+        closed: Callable[[Path], None] = lambda _: None,
     ) -> None:
-        """Without `marking` there are no checkpoints in the chain."""
+        """Without `marking` there are no checkpoints in the chain. A file that has `rotate` bytes gets no more records;
+        `closed` is told of each to which nothing more is written.
+        """
         self._directory = directory
         self._marking = marking
         self._marked = 0  # the number of the last checkpoint
+        self._rotate = rotate
+        self._closed = closed
         self._clock = clock
         self._segment_size = segment_size
         self._lock: DirectoryLock | None = None
@@ -81,7 +90,7 @@ class Writer:
             self.settle()
             self._journal.sync()
             discard(survey.journal)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecordingLocked) as error:
             self._release()
             raise SetupError(f"{self._directory}: recordings cannot be written here: {describe(error)}") from error
         except SetupError:
@@ -89,7 +98,7 @@ class Writer:
             raise
 
     def _acquire(self) -> None:
-        make_directory(self._directory, OURS, (SUFFIX, TORN_SUFFIX))
+        make_directory(self._directory, OURS, (SUFFIX, TORN_SUFFIX, COMPRESSED, ENCRYPTED, DRAFT))
         path = self._directory / LOCK
         try:
             self._lock = DirectoryLock(path)
@@ -203,13 +212,16 @@ class Writer:
             return chain.seal(self._unrecordable(str(state.get("id")), error), link)
 
     def _file_of_today(self) -> AppendFile:
-        """The file that records go to: a new one at the start and with each UTC day."""
+        """The file that records go to: a new one at the start, with each UTC day, and when it is full."""
         now = self._clock()
         today = datetime.fromtimestamp(now, UTC).date()
-        if self._file is None or today != self._day:
+        if self._file is None or today != self._day or self._file.size >= self._rotate:
             file = AppendFile(new_path(self._directory, now))
+            full = self._file.path if self._file else None
             self._close_file()
             self._file, self._day = file, today
+            if full is not None:
+                self._closed(full)
         return self._file
 
     def _close_file(self) -> None:

@@ -86,7 +86,7 @@ def invoke() -> Invoke:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_state() -> Callable[..., dict[str, Any]]:
     """What is recorded of a request: its id, verdict, status, role, target, and what differs about it."""
     return state

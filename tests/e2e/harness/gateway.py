@@ -24,6 +24,7 @@ from harness.answers import CRM_TOKEN
 from harness.rules import CRM
 from harness.starts import Start
 from harness.wire import Reply, Wire, dial, start_tls
+from lockgate.recordings.files import in_order, opened
 
 ROOT = Path(__file__).parents[3]
 MAIN = ROOT / "addons" / "main.py"
@@ -162,13 +163,13 @@ class Gateway:
         return self.output_file.read_text(errors="replace") if self.output_file.exists() else ""
 
     def dumps(self) -> list[Path]:
-        return sorted(self.recordings.rglob("*.mitm"))
+        return in_order(self.recordings) if self.recordings.is_dir() else []
 
     def flows(self) -> list[flow.Flow]:
         """Every recorded flow, read by stock mitmproxy. A tail that is being written is left out."""
         found: list[flow.Flow] = []
         for path in self.dumps():
-            with path.open("rb") as dump:
+            with opened(path) as dump:
                 try:
                     found += FlowReader(dump).stream()
                 except exceptions.FlowReadException:
@@ -199,15 +200,16 @@ class Gateway:
         return b"".join(
             path.read_bytes()
             for path in sorted(self.recordings.rglob("*"))
-            if path.is_file() and path.suffix != ".mitm"
+            if path.is_file() and ".mitm" not in path.name
         )
 
     def traces(self) -> dict[Path, bytes]:
-        """Everything it has left on disk, its CA and its rules apart: recordings, state, output."""
+        """Everything it has left on disk, its CA and its rules apart: recordings, state, output. What is compressed is
+        taken apart: a secret in it is one all the same.
+        """
         kept = {self.confdir, self.rules}
-        return {
-            path: path.read_bytes() for path in self.home.rglob("*") if path.is_file() and not kept & set(path.parents)
-        }
+        paths = [path for path in self.home.rglob("*") if path.is_file() and not kept & set(path.parents)]
+        return {path: content(path) for path in paths}
 
     # Ways to it
 
@@ -254,6 +256,16 @@ class Gateway:
         """One request in a tunnel of its own."""
         with self.tunnel(token, host) as wire:
             return wire.ask(head(method, path, host, *fields, body=body), to=method)
+
+
+def content(path: Path) -> bytes:
+    if path.parent.name == "recordings" and path in in_order(path.parent):
+        with opened(path) as file:
+            return file.read()
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""  # it was put away just now
 
 
 MakeGateway = Callable[..., Gateway]  # takes what Gateway takes but `home`

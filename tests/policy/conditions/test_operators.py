@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lockgate.errors import Unevaluable
+from lockgate.model import Unreadable
 from lockgate.policy.conditions.evaluation import Evaluation
-from lockgate.policy.conditions.operators import arithmetic, divided, ordered, same
+from lockgate.policy.conditions.operators import arithmetic, both_null, divided, ordered, same
 from lockgate.policy.conditions.syntax import Binary, Name
 
 
@@ -123,3 +124,12 @@ def test_no_result(left: Any, operator: str, right: Any) -> None:
 def test_whole_numbers_past_64_bits(left: int, operator: str, right: int) -> None:
     with pytest.raises(Unevaluable, match=r"^a whole number does not fit 64 bits$"):
         arithmetic(Evaluation({}), node(operator), left, right)
+
+
+@pytest.mark.parametrize("left_is_null", [True, False])
+def test_what_cannot_be_read_is_neither_null_nor_not(left_is_null: bool) -> None:
+    unreadable = Unreadable("it was not kept")
+    values = (None, unreadable) if left_is_null else (unreadable, None)
+    with pytest.raises(Unevaluable, match="cannot be read: it was not kept"):
+        both_null(Evaluation({}), node("=="), *values)
+    assert both_null(Evaluation({}), node("=="), None, None)

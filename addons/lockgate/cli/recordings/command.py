@@ -11,6 +11,7 @@ COMMANDS = {  # by name: the module in which a command of that name stands; impo
     "follow": "lockgate.cli.recordings.follow",
     "key": "lockgate.cli.recordings.key",
     "list": "lockgate.cli.recordings.list",
+    "prune": "lockgate.cli.recordings.prune",
     "replay": "lockgate.cli.recordings.replay",
     "serve": "lockgate.cli.recordings.serve",
     "show": "lockgate.cli.recordings.show",

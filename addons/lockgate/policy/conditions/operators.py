@@ -11,6 +11,7 @@ from operator import add, eq, ge, gt, le, lt, mul, sub
 from typing import Any
 
 from lockgate.errors import Unevaluable
+from lockgate.model import Unreadable
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.evaluation import Evaluation
 from lockgate.policy.conditions.kinds import ARITHMETIC, NUMBERS
@@ -21,8 +22,11 @@ from lockgate.policy.folding import PathText
 DECIMALS = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-def both_null(_at: Evaluation, _node: Binary, left: Any, right: Any) -> bool:
-    """A comparison with a written `null`, which always has an answer."""
+def both_null(_at: Evaluation, node: Binary, left: Any, right: Any) -> bool:
+    """A comparison with a written `null`, which has an answer for every value that can be read."""
+    for value, side in ((left, node.left), (right, node.right)):
+        if isinstance(value, Unreadable):
+            type_of(value, side)
     return left is None and right is None
 
 

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from lockgate.errors import Unevaluable
+from lockgate.model import Unreadable
 from lockgate.policy.conditions.describe import describe
 from lockgate.policy.conditions.syntax import Binary, Node
 from lockgate.policy.folding import PathText, decoded, fold, spellings
@@ -39,6 +40,8 @@ def type_of(value: Any, node: Node) -> str:
     for classes, name in TYPES:
         if isinstance(value, classes):
             return name
+    if isinstance(value, Unreadable):
+        raise Unevaluable(f"{describe(node)} cannot be read: {value.reason}")
     raise Unevaluable(f"{describe(node)} is of a type that conditions do not know")
 
 

@@ -21,7 +21,9 @@ from lockgate.policy.schema.values import (
     Size,
     Source,
     Text,
+    TextSource,
     named_list,
+    wait,
 )
 
 OF_TOKENS = ("algorithms", "jwks", "jwks_file", "ca", "keys_max_age")  # what an issuer of assertions has no use for
@@ -133,6 +135,16 @@ class Recordings(Model):
     reserve: Size = 64 * 2**20
     """How much of the disk is kept free of records of callers that nobody knows, whose refusals are then only counted;
     64MiB where it says nothing. Example: 1GiB"""
+    rotate: Size = 256 * 2**20
+    """The size at which a record file is closed and a new one begun, as with each UTC day; 256MiB where it says
+    nothing. Example: 64MiB"""
+    compress: Flag = True
+    """Whether closed files are compressed (zstd); they are where it says nothing. Example: false"""
+    keep: Annotated[float, BeforeValidator(wait)] | None = None
+    """For how long records are kept: whole files are deleted when all of their records are older. For good where it
+    says nothing. Example: 90d"""
+    encrypt: TextSource | None = None
+    """What closed files are encrypted with (AES-256-GCM): a random secret. Example: file:/run/secrets/recordings"""
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     """How often it is signed how far the records go, and where that is pushed to.
     Example: {every: 100, file: /mnt/audit/lockgate.jsonl}"""
