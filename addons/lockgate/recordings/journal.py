@@ -108,8 +108,8 @@ class OpenIntent:
 class Replay:
     """What the segments on the disk say. `base` is the chain's head when the oldest of them began, `head` the last.
 
-    `ended` are flows whose records were durable when that was noted, with how far the chain had come by then: the number
-    in the head that was noted next, infinity where there is none.
+    `ended` are flows whose records were durable when that was noted, with how far the chain had come by then: the
+    number in the head that was noted next, infinity where there is none.
     """
 
     intents: dict[str, OpenIntent] = field(default_factory=dict)
