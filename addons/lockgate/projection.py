@@ -13,6 +13,7 @@ from lockgate.asking import fingerprint_of
 from lockgate.errors import Refused
 from lockgate.exchange import Answer, Exchange, Outgoing, seen_message
 from lockgate.model import Considered, Decision, Principal
+from lockgate.policy.conditions.fields import written
 from lockgate.policy.generation import Generation
 from lockgate.policy.reads import facts_read
 from lockgate.recordings.digests import Seen, Wire
@@ -106,9 +107,18 @@ def with_facts(said: dict[str, Any] | None, found: Exchange, redactions: tuple[s
     if not read:
         return said
     compiled, body = compile_redactions(redactions), found.facts.body
-    told = {rule: recorded(facts, body, compiled) for rule, facts in read.items()}
+    # What several rules read is the same for each, but for what their own lines have captured.
+    shared = {path: value for facts in read.values() for path, value in facts.items() if path[0] != "path"}
+    told = recorded(shared, body, compiled)
+    facts_of = {
+        rule: {
+            **{written(path): told[written(path)] for path in facts if path[0] != "path" and written(path) in told},
+            **recorded({path: value for path, value in facts.items() if path[0] == "path"}, None, compiled),
+        }
+        for rule, facts in read.items()
+    }
     considered = [
-        {**each, "facts": told[each["rule"]]} if each["rule"] in told else each for each in said["considered"]
+        {**each, "facts": facts_of[each["rule"]]} if each["rule"] in facts_of else each for each in said["considered"]
     ]
     return {**said, "considered": considered}
 

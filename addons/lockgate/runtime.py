@@ -57,6 +57,7 @@ from lockgate.state import key
 from lockgate.workers import Workers
 
 RECORDED_PROBLEMS = 100
+LEAST_SECRET = 32  # characters
 KEPT_WITHIN = 5.0  # seconds at the end for a record file to be put away
 PUSHED_WITHIN = 5.0  # seconds at the end for the last checkpoint to be delivered
 
@@ -261,6 +262,11 @@ class Runtime:
         secret = None
         if config.encrypt is not None:
             secret = read_at_start(config.encrypt)
+            if len(secret) < LEAST_SECRET:
+                why = "it is guessed from an encrypted file; make one with: openssl rand -hex 32"
+                raise SetupError(
+                    f"The secret to encrypt recordings with has fewer than {LEAST_SECRET} characters: {why}."
+                )
             learn(secret)
         closed = in_order(self.recordings_dir) if self.recordings_dir.is_dir() else []
         return Keeper(
@@ -269,6 +275,7 @@ class Runtime:
             secret=secret,
             keep=config.keep,
             bury=self._bury,
+            in_force=lambda: self.current.generation.id,
             closed=closed,
         )
 

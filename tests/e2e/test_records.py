@@ -257,11 +257,11 @@ def test_files_are_closed_put_away_and_pruned(
 ) -> None:
     gateway = make_gateway()
     secret = tmp_path / "recordings.key"
-    secret.write_text("a random secret\n")
+    secret.write_text("4f3c2b1a09f8e7d6c5b4a39281706f5e\n")
     secret.chmod(0o600)
     kept = f"recordings: {{rotate: 1KB, encrypt: 'file:{secret}'}}\n"
     gateway.write_rules({"gateway.yaml": rule_files["gateway.yaml"] + kept})
-    monkeypatch.setenv("LOCKGATE_RECORDINGS_KEY", "a random secret")
+    monkeypatch.setenv("LOCKGATE_RECORDINGS_KEY", "4f3c2b1a09f8e7d6c5b4a39281706f5e")
     gateway.start()
     for number in range(5):
         gateway.ask("GET", f"/v1/nothing-{number}", token)
@@ -281,7 +281,8 @@ def test_files_are_closed_put_away_and_pruned(
     assert report.fault is None
     assert report.pruned is not None
     assert report.first == report.pruned.number + 1
-    assert not [path for path, content in gateway.traces().items() if b"a random secret" in content]
+    assert not [path for path, content in gateway.traces().items() if b"4f3c2b1a09f8e7d6c5b4a39281706f5e" in content]
+    assert len(list((gateway.recordings / "generations").iterdir())) == 1  # no record names the other one any more
 
 
 def traces(clerks: Gateway, *canaries: bytes) -> list[bytes]:

@@ -25,7 +25,14 @@ def kept(recorded: Path) -> Callable[..., Keeper]:
     """A keeper of two files, the older of which is closed."""
 
     def make(bury: Callable[[list[Pruned], str], None] = lambda *_: None, **changes: Any) -> Keeper:
-        settings = {"compressed": True, "secret": None, "keep": None, "look": 0.02, "closed": in_order(recorded)[:1]}
+        settings = {
+            "in_force": lambda: "now",
+            "compressed": True,
+            "secret": None,
+            "keep": None,
+            "look": 0.02,
+            "closed": in_order(recorded)[:1],
+        }
         keeper = Keeper(recorded, bury=bury, **{**settings, **changes})
         keeper.start()
         return keeper

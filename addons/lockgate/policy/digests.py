@@ -5,6 +5,7 @@ Each is the SHA-256 (hex) of a canonical JSON text.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -53,7 +54,8 @@ def fingerprint(
     kept = sorted((field for field in fixed if field != ("prefer", "")), key=itemgetter(0))
     kind = next((value for name, value in named if name == "content-type"), None)
     asked = [principal.issuer, principal.subject, sorted(principal.roles), behind, method, url, kept, message]
-    return digest([*asked, canonical_body(kind, body)])
+    text = json.dumps([*asked, canonical_body(kind, body)], separators=(",", ":"))  # plain already: what `digest` makes
+    return sha256(text.encode()).hexdigest()
 
 
 def preferred(value: str) -> str:

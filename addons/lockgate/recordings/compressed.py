@@ -17,6 +17,7 @@ import zstandard
 
 FRAME = 1024 * 1024  # plain bytes
 MOST = 64 * 1024 * 1024  # plain bytes of a frame: what says that it has more is not ours
+FRAMES = 1024 * 1024  # at most
 SKIPPABLE, SEEKABLE = 0x184D2A5E, 0x8F92EAB1
 HEADER = struct.Struct("<II")
 ENTRY = struct.Struct("<II")
@@ -100,6 +101,8 @@ def seek_table(file: BinaryIO) -> Iterator[tuple[int, int]]:
     try:
         file.seek(end - FOOTER.size)
         count, descriptor, magic = FOOTER.unpack(file.read(FOOTER.size))
+        if count > FRAMES:
+            raise ValueError("more frames than any file of ours has")
         length = count * ENTRY.size + FOOTER.size
         begin = file.seek(end - length - HEADER.size)
         header = HEADER.unpack(file.read(HEADER.size))

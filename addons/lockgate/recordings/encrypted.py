@@ -116,7 +116,8 @@ def learn(secret: str) -> None:
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
     """Those that files are tried with."""
-    return _learnt + [each.strip() for each in environment.get(VARIABLE, "").split(",") if each.strip()]
+    given = environment.get(VARIABLE, "")
+    return _learnt + [each.strip() for each in (given, *given.split(",")) if each.strip()]  # one may have a comma
 
 
 def key_id(secret: str) -> bytes:

@@ -68,6 +68,10 @@ def field(names: Sequence[str], body: Any) -> Any:
 
 def named(path: Path, value: Any, redactions: Redactions) -> Any:
     """A value without what the names within it, and those that lead to it, say is a secret."""
+    if value is None or type(value) in (bool, int, str):
+        if any(redact.is_secret(name.encode(), redactions.names) for name in path):
+            return REDACTED
+        return redact.text(value.encode("utf-8", "replace"), redactions.names).decode() if type(value) is str else value
     document = plain(value)
     for name in reversed(path):
         document = {name: document}
@@ -116,5 +120,7 @@ def header(name: str, value: str, redactions: Redactions) -> str:
 
 
 def bounded(value: Any) -> Any:
+    if value is None or type(value) in (bool, int, float) or (type(value) is str and len(value) < LONGEST // 12):
+        return value  # short in any case: JSON writes a character in twelve at most
     size = len(json.dumps(value))
     return value if size <= LONGEST else {"omitted": size}

@@ -12,6 +12,7 @@ from threading import Condition, Thread, get_native_id
 
 from lockgate.errors import LockgateError
 from lockgate.recordings.files import base
+from lockgate.recordings.generations import forget
 from lockgate.recordings.keeping import clean, due, prune, put_away
 from lockgate.recordings.tombstones import Pruned
 
@@ -32,17 +33,20 @@ class Keeper:
         secret: str | None,
         keep: float | None,
         bury: Callable[[list[Pruned], str], None],
+        in_force: Callable[[], str],
         closed: Iterable[Path] = (),
         look: float = LOOK,
     ) -> None:
         """`closed` are the files that an earlier run has left. `keep` are seconds; None prunes nothing. `bury` returns
-        once a tombstone of the files is durable, with why they go.
+        once a tombstone of the files is durable, with why they go. `in_force` names the generation whose text stays
+        though no record may name it.
         """
         self._directory = directory
         self._compressed = compressed
         self._secret = secret
         self._keep = keep
         self._bury = bury
+        self._in_force = in_force
         self._look = look
         self._wake = Condition()
         self._closed = {base(path): path for path in closed}
@@ -101,6 +105,7 @@ class Keeper:
         if found:
             self._bury(found, f"older than {keep / 86400:g} days")
             prune(self._directory, found)
+            forget(self._directory, self._in_force(), before.timestamp())
             log.info("Recordings: %d old files were pruned.", len(found))
         for each in found:
             self._closed.pop(base(Path(each.name)), None)

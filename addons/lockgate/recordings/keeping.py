@@ -60,7 +60,9 @@ def put_away(path: Path, *, compressed: bool, secret: str | None) -> Path:
 
 def new_draft(path: Path, form: str) -> Path:
     """An empty file of the owner's alone, under a name that nobody reads."""
-    made = path.with_name(f".{path.name}{form}{DRAFT}")
+    made = path.with_name(
+        f".{path.name}{form}.{os.getpid()}{DRAFT}"
+    )  # an ended gateway's may be at the same file still
     made.unlink(missing_ok=True)
     os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     return made

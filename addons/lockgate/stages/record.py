@@ -108,7 +108,7 @@ class Record:
             found.finished = True
             return
         if soon and self._size(flow, found) <= LARGE and not found.streaming:
-            make = partial(self._make_state, flow, found, shows_answer=_shows_answer(found), is_over=True)
+            make = partial(self.make_state, flow, found, shows_answer=_shows_answer(found), is_over=True)
             self._runtime.recorder.finish_soon(flow.id, make, outcome)
         else:
             self._runtime.recorder.finish(flow.id, await self._state(flow, found, is_over=True), outcome)
@@ -136,10 +136,10 @@ class Record:
         return Written(state) if self._size(flow, found) <= LARGE else state
 
     async def _state(self, flow: http.HTTPFlow, found: Exchange, *, is_over: bool) -> State:
-        work = partial(self._make_state, flow, found, shows_answer=_shows_answer(found), is_over=is_over)
+        work = partial(self.make_state, flow, found, shows_answer=_shows_answer(found), is_over=is_over)
         return await asyncio.to_thread(work) if self._size(flow, found) > LARGE else work()
 
-    def _make_state(self, flow: http.HTTPFlow, found: Exchange, *, shows_answer: bool, is_over: bool) -> State:
+    def make_state(self, flow: http.HTTPFlow, found: Exchange, *, shows_answer: bool, is_over: bool) -> State:
         """Of what is over, what takes a while to find out too."""
         max_body = self._generation(found).gateway.recordings_max_body
         redactions = self._redactions(found)

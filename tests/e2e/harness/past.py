@@ -115,4 +115,4 @@ def _state(generation: Generation, asked: Asked, name: str) -> dict[str, Any]:
         flow.response = http.Response.make(200, b"{}", {"content-type": "application/json"})
         found.masked = found.sent = found.decision is not None and found.decision.verdict is Verdict.ALLOW
         found.masks = dict(asked.masks)
-    return Record(runtime)._make_state(flow, found, shows_answer=True, is_over=True)
+    return Record(runtime).make_state(flow, found, shows_answer=True, is_over=True)

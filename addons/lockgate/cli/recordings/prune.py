@@ -17,6 +17,7 @@ from lockgate.recordings import trust
 from lockgate.recordings.checkpoints import Marking
 from lockgate.recordings.disk import is_locked
 from lockgate.recordings.files import LOCK, base, in_order
+from lockgate.recordings.generations import forget
 from lockgate.recordings.keeping import due
 from lockgate.recordings.keeping import prune as delete
 from lockgate.recordings.recorder import Recorder
@@ -53,7 +54,7 @@ def prune(directory: Path, seconds: int, dry_run: bool, state: Path, as_json: bo
     paths = in_order(directory)
     found = due(directory, before, {base(path) for path in paths[:-1]})  # the last one says where the chain goes on
     if found and not dry_run:
-        bury(directory, state, found, f"older than {seconds / 86400:g} days")
+        bury(directory, state, found, before, f"older than {seconds / 86400:g} days")
     if as_json:
         click.echo(json.dumps([told(each) for each in found], indent=2))
         return
@@ -64,7 +65,7 @@ def prune(directory: Path, seconds: int, dry_run: bool, state: Path, as_json: bo
         click.echo(f"nothing in {directory} is old enough")
 
 
-def bury(directory: Path, state: Path, files: list[Pruned], why: str) -> None:
+def bury(directory: Path, state: Path, files: list[Pruned], before: datetime, why: str) -> None:
     """Raises SetupError, RecordingUnavailable."""
     if trust.known(state) is None:
         raise SetupError(f"{state} has no signing key: name the gateway's state with --state")
@@ -74,6 +75,7 @@ def bury(directory: Path, state: Path, files: list[Pruned], why: str) -> None:
     try:
         asyncio.run(recorder.durable_event(EVENT, tombstone(signer, files, why, time.time())))
         delete(directory, files)  # before a gateway may begin here
+        forget(directory, None, before.timestamp())
     finally:
         recorder.close()
 
