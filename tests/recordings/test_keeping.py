@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.errors import RecordingLocked
+from lockgate.recordings import keeping
 from lockgate.recordings.chain import START, seal
 from lockgate.recordings.dump import event_state
 from lockgate.recordings.encrypted import VARIABLE
@@ -139,6 +140,28 @@ def test_a_kill_at_any_step_loses_nothing(
             assert step > 5
             return
     raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("call", ["compress", "encrypt", "durable", "sync_directory"])
+def test_a_full_disk_leaves_the_file_as_it_was(
+    recorded: Path, first: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, SECRET)
+    content = first.read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, call, full)
+        with pytest.raises(OSError, match="No space left"):
+            put_away(first, compressed=True, secret=SECRET)
+    assert first.read_bytes() == content
+    assert not list(recorded.glob(".*draft*"))
+    assert verify(recorded).fault is None
+    clean(recorded, {first.name})
+    assert put_away(in_order(recorded)[0], compressed=True, secret=SECRET).exists()
+    assert verify(recorded).records == 10
 
 
 # Pruning
