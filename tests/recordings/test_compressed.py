@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from lockgate.recordings.compressed import ENTRY, FOOTER, FRAME, Altered, Decompressed, compress
+from lockgate.recordings.compressed import ENTRY, FOOTER, FRAME, Decompressed, compress
+from lockgate.recordings.pages import Altered
 
 PLAIN = bytes(range(256)) * (10 * FRAME // 1024) + b"the end"
 

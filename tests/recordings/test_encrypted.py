@@ -5,8 +5,8 @@ import io
 import pytest
 
 from lockgate.errors import RecordingLocked
-from lockgate.recordings.compressed import Altered
 from lockgate.recordings.encrypted import CHUNK, HEADER, TAG, Decrypted, encrypt, secrets_of
+from lockgate.recordings.pages import Altered
 
 SECRET = "correct horse battery staple"
 PLAIN = bytes(range(256)) * 600 + b"the end"

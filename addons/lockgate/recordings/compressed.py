@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 import zstandard
 
+from lockgate.recordings.pages import Altered, Pages
+
 FRAME = 1024 * 1024  # plain bytes
 MOST = 64 * 1024 * 1024  # plain bytes of a frame: what says that it has more is not ours
 FRAMES = 1024 * 1024  # at most
@@ -23,10 +25,6 @@ HEADER = struct.Struct("<II")
 ENTRY = struct.Struct("<II")
 FOOTER = struct.Struct("<IBI")
 LEVEL = 9
-
-
-class Altered(OSError):
-    """What was put away is not as it was."""
 
 
 def compress(source: BinaryIO, out: BinaryIO) -> None:
@@ -40,53 +38,25 @@ def compress(source: BinaryIO, out: BinaryIO) -> None:
     out.write(HEADER.pack(SKIPPABLE, len(table)) + table)
 
 
-class Decompressed(io.RawIOBase):
-    """A compressed file as it was before, to be read anywhere. One frame of it is in memory."""
+class Decompressed(Pages):
+    """A compressed file as it was before; a page is a frame."""
 
     def __init__(self, file: BinaryIO) -> None:
         """Raises Altered where it is no such file."""
-        self._file = file
+        super().__init__(file)
         sizes = list(seek_table(file))
         self._starts = [0, *accumulate(compressed for compressed, _ in sizes)]
         self._offsets = [0, *accumulate(plain for _, plain in sizes)]
         self.size = self._offsets[-1]
-        self._position = 0
-        self._frame, self._plain = -1, b""
 
-    def readable(self) -> bool:
-        return True
+    def place(self, position: int) -> tuple[int, int]:
+        index = bisect_right(self._offsets, position) - 1
+        return index, position - self._offsets[index]
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Raises Altered where a frame is not what the table says."""
-        if self._position >= self.size:
-            return 0
-        index = bisect_right(self._offsets, self._position) - 1
-        if index != self._frame:
-            self._plain, self._frame = self._read(index), index
-        begin = self._position - self._offsets[index]
-        piece = self._plain[begin : begin + len(buffer)]
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _read(self, index: int) -> bytes:
-        plain = self._offsets[index + 1] - self._offsets[index]
-        self._file.seek(self._starts[index])
-        frame = self._file.read(self._starts[index + 1] - self._starts[index])
+    def page(self, number: int) -> bytes:
+        plain = self._offsets[number + 1] - self._offsets[number]
+        self._file.seek(self._starts[number])
+        frame = self._file.read(self._starts[number + 1] - self._starts[number])
         try:
             if zstandard.frame_content_size(frame) != plain:
                 raise Altered("a frame is not of the size that the seek table says")

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lockgate.errors import RecordingLocked
-from lockgate.recordings.compressed import Altered
+from lockgate.recordings.pages import Altered, Pages
 
 MAGIC = b"LGE1"
 KEY_ID, SALT, TAG = 8, 16, 16
@@ -45,12 +45,12 @@ def encrypt(source: BinaryIO, out: BinaryIO, secret: str) -> None:
         number, chunk = number + 1, following
 
 
-class Decrypted(io.RawIOBase):
-    """An encrypted file as it was before, to be read anywhere. One chunk of it is in memory."""
+class Decrypted(Pages):
+    """An encrypted file as it was before; a page is a chunk."""
 
     def __init__(self, file: BinaryIO, secrets: Sequence[str]) -> None:
         """Raises Altered where it is no such file, RecordingLocked where none of the secrets is its own."""
-        self._file = file
+        super().__init__(file)
         end = file.seek(0, io.SEEK_END)
         file.seek(0)
         self._header = file.read(HEADER)
@@ -64,39 +64,11 @@ class Decrypted(io.RawIOBase):
         self._count, rest = divmod(end - HEADER, CHUNK + TAG)
         self._count += bool(rest)
         self.size = end - HEADER - self._count * TAG
-        self._position = 0
-        self._number, self._plain = -1, b""
 
-    def readable(self) -> bool:
-        return True
+    def place(self, position: int) -> tuple[int, int]:
+        return divmod(position, CHUNK)
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Raises Altered where a chunk is not what was written there."""
-        if self._position >= self.size:
-            return 0
-        number, begin = divmod(self._position, CHUNK)
-        if number != self._number:
-            self._plain, self._number = self._read(number), number
-        piece = self._plain[begin : begin + len(buffer)]
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _read(self, number: int) -> bytes:
+    def page(self, number: int) -> bytes:
         self._file.seek(HEADER + number * (CHUNK + TAG))
         chunk = self._file.read(CHUNK + TAG)
         try:

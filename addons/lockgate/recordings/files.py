@@ -21,9 +21,10 @@ from typing import Any, BinaryIO, cast
 
 from lockgate.errors import RecordingLocked
 from lockgate.recordings.chain import Seen, see
-from lockgate.recordings.compressed import FRAME, Altered, Decompressed
+from lockgate.recordings.compressed import FRAME, Decompressed
 from lockgate.recordings.dump import loads
 from lockgate.recordings.encrypted import Decrypted, secrets_of
+from lockgate.recordings.pages import Altered
 
 SUFFIX = ".mitm"
 COMPRESSED, ENCRYPTED = ".zst", ".enc"

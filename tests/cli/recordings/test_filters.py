@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from lockgate.cli.recordings.filters import fits_status
+from lockgate.recordings.exports.selection import fits_status
 
 Invoke = Callable[..., Result]
 

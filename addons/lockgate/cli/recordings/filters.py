@@ -12,6 +12,7 @@ import click
 from mitmproxy import flowfilter, http
 
 from lockgate.cli.token import duration
+from lockgate.recordings.exports.selection import fits_status
 from lockgate.recordings.files import RecordFile
 from lockgate.recordings.index import Row
 
@@ -84,12 +85,6 @@ class Filters:
         if state is None or state.get("type") != "http":
             return False
         return bool(wanted(http.HTTPFlow.from_state(state)))
-
-
-def fits_status(wanted: str, status: int | None) -> bool:
-    """`403`, or a class of statuses: `4xx`."""
-    text = "" if status is None else str(status)
-    return text == wanted or (wanted.lower().endswith("xx") and len(text) == 3 and text[0] == wanted[0])
 
 
 OPTIONS = (
