@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 from mitmproxy import http
@@ -112,3 +113,24 @@ def test_the_gateways_own_pages(url: str, mode: str, page: str | None) -> None:
 def test_an_answer_with_another_body() -> None:
     answer = Answer(200, b"OK", ((b"Content-Length", b"3"), (b"x", b"y")), b"old")
     assert answer.handing(b"longer") == Answer(200, b"OK", ((b"x", b"y"), (b"content-length", b"6")), b"longer")
+
+
+HELD = Outgoing(
+    "GET", "https", "a.example", 443, "/", ((b"a", b"1"), (b"range", b"x"), (b"b", b"2"), (b"a", b"3")), b""
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        pytest.param(HELD.headers, True, id="the-same"),
+        pytest.param(((b"a", b"1"), (b"b", b"2"), (b"a", b"3")), True, id="less-one"),
+        pytest.param(((b"accept-encoding", b"identity"), *HELD.headers), True, id="in-another-encoding"),
+        pytest.param(((b"b", b"2"), (b"a", b"1"), (b"a", b"3")), False, id="in-another-order"),
+        pytest.param(((b"a", b"3"), (b"b", b"2"), (b"a", b"1")), False, id="values-swapped"),
+        pytest.param(((b"a", b"1"), (b"b", b"2"), (b"b", b"2"), (b"a", b"3")), False, id="one-twice"),
+        pytest.param((*HELD.headers, (b"c", b"4")), False, id="one-more"),
+    ],
+)
+def test_what_is_sent_is_what_was_held(fields: tuple[tuple[bytes, bytes], ...], same: bool) -> None:
+    assert replace(HELD, headers=fields).is_what_was_held(HELD) is same

@@ -69,7 +69,8 @@ class Outgoing:
         in an encoding that can be masked.
         """
         fields = [field for field in self.headers if field[0].lower() not in ENCODINGS_ASKED_FOR]
-        return set(fields) <= set(held.headers) and (
+        left = iter(held.headers)
+        return all(field in left for field in fields) and (
             (self.method, self.scheme, self.host, self.port, self.path, self.body)
             == (held.method, held.scheme, held.host, held.port, held.path, held.body)
         )
@@ -332,6 +333,12 @@ def own_page(flow: http.HTTPFlow) -> str | None:
     if is_reverse(flow.client_conn):
         return path.removeprefix(OWN_PREFIX) if path.startswith(OWN_PREFIX + "/") else None
     return path if flow.request.host == OWN_HOST else None
+
+
+def status_url(flow: http.HTTPFlow, approval_id: str) -> str:
+    """Where the caller finds what became of what it asked for."""
+    own = OWN_PREFIX if is_reverse(flow.client_conn) else f"https://{OWN_HOST}"
+    return f"{own}/approvals/{approval_id}"
 
 
 def is_reverse(client: connection.Client) -> bool:

@@ -126,6 +126,10 @@ class Desk:
         """Those in force, the oldest first."""
         return [each for each in self._grants.values() if self._is_in_force(each)]
 
+    def is_in_force(self, grant_id: str) -> bool:
+        found = self._grants.get(grant_id)
+        return found is not None and self._is_in_force(found)
+
     def granted(self, principal: Principal, hold: Hold, target: str, binding: str) -> Grant | None:
         """A grant in force by which `hold` does not hold this principal's requests at `target`."""
         roles = tuple(sorted(principal.roles))

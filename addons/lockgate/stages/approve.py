@@ -20,7 +20,7 @@ from lockgate.approvals.shown import shown, shown_digest
 from lockgate.asking import asker_of, fingerprint_of
 from lockgate.decisions import decided_again
 from lockgate.errors import BodyUnreadable, MaskingFailed, Refused, StoreUnavailable, TooManyHeld
-from lockgate.exchange import OWN_HOST, OWN_PREFIX, Exchange, Message, Outgoing, exchange, is_reverse
+from lockgate.exchange import Exchange, Message, Outgoing, exchange, status_url
 from lockgate.model import Decision, Hold, Verdict
 from lockgate.policy import digests
 from lockgate.recordings.dump import flow_state
@@ -61,7 +61,7 @@ class Approve:
         started = time.monotonic()
         found.held = Outgoing.of(flow.request)
         try:
-            await self._settle(flow, found, found.held, decision)
+            await self._settle(flow, found, found.held)
         except StoreUnavailable:
             raise Refused(NOT_KEPT) from None
         finally:
@@ -80,7 +80,7 @@ class Approve:
             raise Refused(OF_TARGET)
         await self.request(flow)
 
-    async def _settle(self, flow: http.HTTPFlow, found: Exchange, outgoing: Outgoing, decision: Decision) -> None:
+    async def _settle(self, flow: http.HTTPFlow, found: Exchange, outgoing: Outgoing) -> None:
         """Return once the request may go on, with what it may go on by. Raises Refused, StoreUnavailable."""
         desk = self._runtime.desk
         deadline = time.monotonic() + self._patience(found)
@@ -165,7 +165,7 @@ class Approve:
         if found.gone is not None and found.gone():
             raise Refused(GONE)  # it was approved: whoever sends it again uses it
         for grant in grants:
-            if grant.id not in [each.id for each in desk.grants()]:
+            if not desk.is_in_force(grant.id):
                 raise Refused(GRANT_ENDED)
         try:
             if approval is not None and not await desk.use(approval.id, found.id):
@@ -312,13 +312,6 @@ def _redacted(message: Message, decision: Decision) -> bytes:
         raise Refused(UNREADABLE) from None
 
 
-def status_url(flow: http.HTTPFlow, approval: Approval) -> str:
-    """Where the caller finds what became of it."""
-    if is_reverse(flow.client_conn):
-        return f"{OWN_PREFIX}/approvals/{approval.id}"
-    return f"https://{OWN_HOST}/approvals/{approval.id}"
-
-
 def _pending(flow: http.HTTPFlow, found: Exchange, approval: Approval) -> Refusal:
     assert found.facts is not None
     asynchronously = RESPOND_ASYNC.search(",".join(found.facts.headers.get("prefer", ())))
@@ -327,7 +320,7 @@ def _pending(flow: http.HTTPFlow, found: Exchange, approval: Approval) -> Refusa
         pending(hold.rule, hold.reason),
         status=202 if asynchronously else 409,
         approval_id=approval.id,
-        status_url=status_url(flow, approval),
+        status_url=status_url(flow, approval.id),
         retry_after=30,
     )
 

@@ -23,7 +23,7 @@ from lockgate.errors import (
     TokenRejected,
     TooManyHeld,
 )
-from lockgate.exchange import OWN_HOST, OWN_PREFIX, Exchange, exchange, is_reverse, own_page
+from lockgate.exchange import Exchange, exchange, own_page, status_url
 from lockgate.refusals import FULL, NOBODY, NOT_KEPT, Refusal
 from lockgate.runtime import Runtime
 
@@ -134,10 +134,9 @@ class Local:
 
 
 def _status(flow: http.HTTPFlow, asked: Approval) -> bytes:
-    own = f"{OWN_PREFIX}" if is_reverse(flow.client_conn) else f"https://{OWN_HOST}"
     said = {
         "approval_id": asked.id,
-        "status_url": f"{own}/approvals/{asked.id}",
+        "status_url": status_url(flow, asked.id),
         "state": str(asked.state),
         "rules": [hold.rule for hold in asked.holds],
         "asked_at": moment(asked.asked_at),
