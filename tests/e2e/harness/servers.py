@@ -185,18 +185,18 @@ def tornado_server() -> Iterator[int]:
         request.connection.finish()
 
     loop = asyncio.new_event_loop()
-    ports: list[int] = []
+    sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
 
-    async def listen() -> None:
+    async def listen() -> tornado.httpserver.HTTPServer:
         listening = tornado.httpserver.HTTPServer(answer)
-        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
         listening.add_sockets(sockets)
-        ports.append(sockets[0].getsockname()[1])
+        return listening
 
-    loop.run_until_complete(listen())
+    listening = loop.run_until_complete(listen())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    yield ports[0]
+    yield sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(listening.stop)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(PATIENCE)
     loop.close()
