@@ -17,9 +17,10 @@ from lockgate.policy.conditions.fields import written
 from lockgate.policy.generation import Generation
 from lockgate.policy.reads import facts_read
 from lockgate.recordings.digests import Seen, Wire
-from lockgate.recordings.dump import VERSION, entry
+from lockgate.recordings.dump import VERSION, entry, plain
 from lockgate.recordings.facts import named, recorded
 from lockgate.recordings.redactions import compile_redactions
+from lockgate.recordings.tnetstring import Written
 
 
 def projection(flow: http.HTTPFlow, found: Exchange) -> dict[str, Any]:
@@ -101,9 +102,7 @@ def with_facts(said: dict[str, Any] | None, found: Exchange, redactions: tuple[s
         return said
     assert found.generation is not None
     names = [each["rule"] for each in said["considered"]]
-    read = facts_read(
-        found.generation.policy, found.principal, found.actions, found.facts, found.decided_at, frozenset(names)
-    )
+    read = facts_read(found.generation.policy, found.principal, found.actions, found.facts, found.decided_at, names)
     if not read:
         return said
     compiled, body = compile_redactions(redactions), found.facts.body
@@ -118,7 +117,8 @@ def with_facts(said: dict[str, Any] | None, found: Exchange, redactions: tuple[s
         for rule, facts in read.items()
     }
     considered = [
-        {**each, "facts": facts_of[each["rule"]]} if each["rule"] in facts_of else each for each in said["considered"]
+        Written({**each, "facts": plain(facts_of[each["rule"]])}) if each["rule"] in facts_of else each
+        for each in said["considered"]
     ]
     return {**said, "considered": considered}
 

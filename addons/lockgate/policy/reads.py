@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from lockgate.model import Action, HttpFacts, Principal, Unreadable
 from lockgate.policy.authorize import Environment
 from lockgate.policy.conditions.spellings import Once
 from lockgate.policy.conditions.syntax import Path
+from lockgate.policy.patterns import NO_CAPTURES
 from lockgate.policy.rules import Policy
 
 ABSENT: Final = object()
@@ -21,7 +22,7 @@ def facts_read(
     actions: Sequence[Action],
     facts: HttpFacts,
     now: datetime,
-    considered: Container[str],
+    considered: Iterable[str],
 ) -> dict[str, dict[Path, Any]]:
     """By the name of each rule that was `considered` and has a condition: the facts it reads, as they are at hand.
 
@@ -29,14 +30,26 @@ def facts_read(
     """
     bound = Environment(principal, facts, now)
     found: dict[str, dict[Path, Any]] = {}
+    captured: dict[str, Mapping[str, str]] | None = None
+    for name in considered:
+        read = policy.facts.get(name)
+        if not read:
+            continue
+        if captured is None and any(path[0] == "path" for path in read):
+            captured = captures(policy, principal, actions)
+        bound.captures = (captured or {}).get(name, NO_CAPTURES)
+        values = {path: value_at(path, bound) for path in sorted(read)}
+        found[name] = {path: value for path, value in values.items() if value is not ABSENT}
+    return found
+
+
+def captures(policy: Policy, principal: Principal, actions: Sequence[Action]) -> dict[str, Mapping[str, str]]:
+    """What the lines of the rules about the actions have captured, by the rules' names; of several the first."""
+    found: dict[str, Mapping[str, str]] = {}
     for action in actions:
         about, _ = policy.matching(principal.roles, action.target, action.verb, action.resource)
-        for rule, captures in about:
-            if rule.name not in considered or rule.name in found or not rule.facts:
-                continue
-            bound.captures = captures
-            values = {path: value_at(path, bound) for path in sorted(rule.facts)}
-            found[rule.name] = {path: value for path, value in values.items() if value is not ABSENT}
+        for rule, each in about:
+            found.setdefault(rule.name, each)
     return found
 
 

@@ -140,14 +140,16 @@ class Policy:
     """All rules of a generation.
 
     `lineages` has each role with every role it extends, itself first; `rules` are by the role whose file they stand in,
-    `index` by that role, the target and the verb. `alterations` are by target. `claims` are those of the token that any
-    condition reads; None where one reads all of them.
+    `index` by that role, the target and the verb. `alterations` are by target. `facts` are what the conditions of each
+    rule read, by its name, where it has any; `claims` those of the token that any does, None where one reads all of
+    them.
     """
 
     lineages: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, tuple[Rule, ...]]
     index: Mapping[tuple[str, str, str], PathIndex] = field(repr=False)
     alterations: Mapping[str, Alterations]
+    facts: Mapping[str, frozenset[Path]] = field(init=False, repr=False)
     claims: frozenset[str] | None = field(init=False, repr=False)
     _filed: Mapping[str, Mapping[str, Mapping[str, PathIndex]]] = field(init=False, repr=False)  # target, owner, verb
     _altered: frozenset[str] = field(init=False, repr=False)
@@ -170,7 +172,9 @@ class Policy:
         lines = [line for rules in self.rules.values() for rule in rules if rule.reads_body for line in rule.lines]
         readers = [line for line in lines if not WEBSOCKET_VERBS.issuperset(line.verbs)]
         object.__setattr__(self, "_restricted", frozenset(target for line in readers for target in line.targets))
-        object.__setattr__(self, "claims", claims_read(rule for rules in self.rules.values() for rule in rules))
+        facts = {rule.name: read for rules in self.rules.values() for rule in rules if (read := rule.facts)}
+        object.__setattr__(self, "facts", facts)
+        object.__setattr__(self, "claims", claims_read(facts.values()))
 
     def knows(self, role: str) -> bool:
         return role in self.lineages
@@ -231,7 +235,7 @@ class Policy:
         return self._redactions.get(target, ())
 
 
-def claims_read(rules: Iterable[Rule]) -> frozenset[str] | None:
-    """The names of the token's claims that any condition reads; None where one reads all of them."""
-    paths = {path for rule in rules for path in rule.facts if path[:2] == ("principal", "claims")}
+def claims_read(facts: Iterable[Iterable[Path]]) -> frozenset[str] | None:
+    """The names of the token's claims among facts; None where one is all of them."""
+    paths = {path for each in facts for path in each if path[:2] == ("principal", "claims")}
     return None if ("principal", "claims") in paths else frozenset(path[2] for path in paths)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lockgate.policy.conditions.describe import sketch
 from lockgate.policy.conditions.kinds import JSON, Kind
@@ -44,6 +45,7 @@ def field_of(node: Node) -> Path | None:
     return path if path[:1] in OPEN or path[:2] in OPEN else None
 
 
+@lru_cache(maxsize=4096)
 def written(path: Path) -> str:
     """A path as a condition has it."""
     return path[0] + "".join(f".{name}" if IDENTIFIER.fullmatch(name) else f'["{name}"]' for name in path[1:])
